@@ -1,0 +1,1 @@
+// Fails a test case that leaves something behind.
