@@ -1,0 +1,48 @@
+// What runs in a new child before any other code of ours: signals, name, death with the parent.
+#include "process/process.hpp"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace procyon::process {
+namespace {
+
+void set_disposition(int signal, void (*handler)(int)) {
+  struct sigaction action = {};
+  action.sa_handler = handler;
+  sigaction(signal, &action, nullptr);
+}
+
+// Handlers point into code that was written for the program, so none of them stays. What was
+// ignored stays ignored, except SIGCHLD, whose being ignored would lose exit codes.
+void drop_handlers() {
+  for (int signal = 1; signal < SIGRTMAX; ++signal) {
+    struct sigaction action = {};
+    if (sigaction(signal, nullptr, &action) != 0) continue;
+    if (action.sa_handler != SIG_IGN || signal == SIGCHLD) set_disposition(signal, SIG_DFL);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, nullptr);
+}
+
+}  // namespace
+
+bool set_up_child(const char* name, pid_t parent) {
+  drop_handlers();
+  prctl(PR_SET_NAME, name);
+  if (parent == 0) return true;
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Set after the parent's death it would never fire.
+  return getppid() == parent;
+}
+
+void ignore_terminal_signals(bool survive_term) {
+  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) {
+    set_disposition(signal, SIG_IGN);
+  }
+  if (survive_term) set_disposition(SIGTERM, SIG_IGN);
+}
+
+}  // namespace procyon::process
