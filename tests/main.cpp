@@ -6,6 +6,11 @@
 #include <catch2/catch.hpp>
 #endif
 
+#include <stdlib.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <string>
 #if __has_include(<procyon/process/init.hpp>)
 #include <procyon/process/init.hpp>
 #define PROCYON_HAS_INIT 1
@@ -13,9 +18,28 @@
 #define PROCYON_HAS_INIT 0
 #endif
 
+/// Files of test cases that run at the same time in other processes are out of sight: each test
+/// process has its own directory for temporary files, and finds it where everybody looks.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() : path_(std::filesystem::temp_directory_path() / "procyon-test-XXXXXX") {
+    if (::mkdtemp(path_.data()) != nullptr) ::setenv("TMPDIR", path_.c_str(), 1);
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+ private:
+  std::string path_;
+};
+
 int main(int argc, char** argv) {
 #if PROCYON_HAS_INIT
   procyon::init(argc, argv);
 #endif
+  const TemporaryDirectory directory;
   return Catch::Session().run(argc, argv);
 }
