@@ -1,0 +1,93 @@
+# cmake -DROOT=DIR -DLAYERS=FILE -P check_layers.cmake
+# Fails when a file of the tree ROOT includes what its place does not allow:
+# - a room (include/procyon/ROOM, src/ROOM): its own room and rooms of lower rank in LAYERS;
+# - a public header: public headers only;
+# - tools, examples: public headers only;
+# and when a room is missing in LAYERS.
+
+cmake_minimum_required(VERSION 3.25)
+
+file(STRINGS ${LAYERS} ranks REGEX "^[^#]")
+set(rooms "")
+set(rank 0)
+foreach(line IN LISTS ranks)
+  string(REPLACE " " ";" peers "${line}")
+  foreach(room IN LISTS peers)
+    list(APPEND rooms ${room})
+    set(rank_${room} ${rank})
+  endforeach()
+  math(EXPR rank "${rank} + 1")
+endforeach()
+
+set(violations "")
+macro(violation text)
+  string(APPEND violations "\n  ${file}: ${text}")
+endmacro()
+
+# What the includes of ${file} name, as paths: `includes` for <...>, `quoted` for "...".
+macro(read_includes)
+  file(STRINGS ${ROOT}/${file} lines REGEX "^[ \t]*#[ \t]*include[ \t]*[<\"]")
+  set(includes ${lines})
+  list(TRANSFORM includes REPLACE "^[^<\"]*[<\"]([^>\"]*)[>\"].*$" "\\1")
+  set(quoted ${lines})
+  list(FILTER quoted INCLUDE REGEX "include[ \t]*\"")
+  list(TRANSFORM quoted REPLACE "^[^\"]*\"([^\"]*)\".*$" "\\1")
+endmacro()
+
+# The room that the path names, in `there`; "umbrella" for <procyon/x.hpp>; empty for others.
+macro(room_of path)
+  string(REGEX REPLACE "^procyon/" "" inner "${path}")
+  string(REGEX REPLACE "/.*$" "" there "${inner}")
+  if(NOT there IN_LIST rooms)
+    set(there "")
+    if("${path}" MATCHES "^procyon/[a-z_]+\\.hpp$")
+      set(there umbrella)
+    endif()
+  endif()
+endmacro()
+
+macro(check_room_file here)
+  if(NOT ${here} IN_LIST rooms)
+    violation("room ${here} has no rank in the list of layers")
+  else()
+    foreach(path IN LISTS includes)
+      room_of("${path}")
+      if(there STREQUAL umbrella)
+        violation("${here} may not include the umbrella header ${path}")
+      elseif(there AND NOT there STREQUAL "${here}" AND NOT rank_${there} LESS rank_${here})
+        violation("${here} may not include ${there} (${path})")
+      endif()
+    endforeach()
+  endif()
+endmacro()
+
+file(GLOB_RECURSE files RELATIVE ${ROOT} ${ROOT}/include/*.hpp ${ROOT}/src/*.hpp ${ROOT}/src/*.cpp
+  ${ROOT}/tools/*.hpp ${ROOT}/tools/*.cpp ${ROOT}/examples/*.hpp ${ROOT}/examples/*.cpp)
+foreach(file IN LISTS files)
+  read_includes()
+  if(file MATCHES "^(include/procyon|src)/([^/]+)/")
+    check_room_file(${CMAKE_MATCH_2})
+  endif()
+  foreach(path IN LISTS includes)
+    if(path MATCHES "^\\.\\./|/\\.\\./")
+      violation("a path may not climb (${path})")
+    endif()
+    if(file MATCHES "^(tools|examples)/" AND NOT path MATCHES "^procyon/")
+      room_of("${path}")
+      if(there)
+        violation("tools and examples include public headers only (${path})")
+      endif()
+    endif()
+  endforeach()
+  if(file MATCHES "^include/" AND quoted)
+    violation("a public header includes public headers only, in <> (${quoted})")
+  endif()
+endforeach()
+
+list(LENGTH files count)
+if(violations)
+  message(FATAL_ERROR "Includes against the layers in ${LAYERS}:${violations}")
+elseif(count EQUAL 0)
+  message(FATAL_ERROR "No file to check in ${ROOT}")
+endif()
+message(STATUS "${count} files keep to the layers")

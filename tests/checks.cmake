@@ -1,0 +1,83 @@
+# Tests of the tree, of the test tools themselves, of the examples and of the installed package.
+
+# add_expect_test(NAME COMMAND PROGRAM ARG... [EXIT CODE] [OUTPUT REGEX...]), as in expect.cmake
+function(add_expect_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" EXIT "COMMAND;OUTPUT")
+  if(NOT DEFINED arg_EXIT)
+    set(arg_EXIT 0)
+  endif()
+  add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${arg_COMMAND}" -DEXIT=${arg_EXIT}
+    "-DOUTPUT=${arg_OUTPUT}" -P ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/expect.cmake)
+  set_tests_properties(${name} PROPERTIES LABELS tree TIMEOUT ${test_timeout})
+endfunction()
+
+set(here ${CMAKE_CURRENT_LIST_DIR})
+
+# ---- Layers and sizes -------------------------------------------------------------------------
+set(check_layers -DLAYERS=${here}/layers.txt -P ${here}/check_layers.cmake)
+add_expect_test("tree: includes keep to the layers"
+  COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} ${check_layers})
+file(STRINGS ${here}/fixtures/layers/violations.txt violations)
+add_expect_test("tree: an include against the layers is found"
+  COMMAND ${CMAKE_COMMAND} -DROOT=${here}/fixtures/layers ${check_layers}
+  EXIT 1 OUTPUT ${violations})
+
+add_expect_test("tree: files and lines are short enough"
+  COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${here}/check_sizes.cmake)
+string(REPEAT "x" 101 long_line)
+string(REPEAT "\n" 601 many_lines)
+file(WRITE ${CMAKE_CURRENT_BINARY_DIR}/long/src/long.cpp "// ]${long_line};[\n${many_lines}")
+add_expect_test("tree: a long file and a long line are found"
+  COMMAND ${CMAKE_COMMAND} -DROOT=${CMAKE_CURRENT_BINARY_DIR}/long -P ${here}/check_sizes.cmake
+  EXIT 1 OUTPUT "602 lines" "107 columns")
+
+# ---- The leak listener ------------------------------------------------------------------------
+add_executable(test_leaks fixtures/leaks.cpp $<TARGET_OBJECTS:test_main>)
+target_link_libraries(test_leaks PRIVATE test_main)
+function(add_leak_test case)
+  add_expect_test("leaks: ${case}" COMMAND $<TARGET_FILE:test_leaks> ${case} ${ARGN})
+endfunction()
+add_leak_test(nothing)
+add_leak_test(descriptor EXIT 1 OUTPUT "left behind:\n  descriptor [0-9]+ -> /dev/null")
+add_leak_test(closed EXIT 1 OUTPUT "had not opened:\n  descriptor 0")
+add_leak_test(mapping EXIT 1 OUTPUT "left behind:\n  mapping of /memfd:left")
+add_leak_test(file EXIT 1 OUTPUT "left behind:\n  file .*/left")
+add_leak_test(section EXIT 1 OUTPUT "left behind:\n  descriptor")
+add_leak_test(throwing EXIT 2 OUTPUT "left behind:\n  descriptor")
+if(NOT PROCYON_SANITIZE MATCHES thread)
+  add_leak_test(child EXIT 1 OUTPUT "left behind:\n  process [0-9]+ .test_leaks., state S")
+  add_leak_test(zombie EXIT 1 OUTPUT "left behind:\n  process [0-9]+ .test_leaks., state Z")
+  add_leak_test(grandchild EXIT 1 OUTPUT "left behind:\n  process [0-9]+ .test_leaks., state S")
+endif()
+
+# ---- Examples ---------------------------------------------------------------------------------
+# A line `// Output: REGEX` in an example's source is what its output must match.
+if(PROCYON_EXAMPLES)
+  file(GLOB examples CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*.cpp)
+  foreach(example IN LISTS examples)
+    cmake_path(GET example STEM name)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${example})
+    file(STRINGS ${example} output REGEX "^// Output: ")
+    list(TRANSFORM output REPLACE "^// Output: " "")
+    if(NOT output)
+      message(FATAL_ERROR "${example} needs a line `// Output: REGEX` for the test of its output")
+    endif()
+    if(NOT PROCYON_SANITIZE MATCHES thread)
+      add_expect_test("example: ${name}" COMMAND $<TARGET_FILE:example_${name}> OUTPUT ${output})
+    endif()
+  endforeach()
+endif()
+
+# ---- Headers and the installed package: once is enough ----------------------------------------
+if(NOT PROCYON_SANITIZE)
+  add_expect_test("tree: each public header compiles alone"
+    COMMAND ${CMAKE_COMMAND} --build ${PROJECT_BINARY_DIR} --target
+      all_verify_interface_header_sets)
+  add_expect_test("package: an installed procyon is found, linked and run"
+    COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DBUILD=${PROJECT_BINARY_DIR}
+      -DCOMPILER=${CMAKE_CXX_COMPILER} -DLINALG=$<TARGET_EXISTS:procyon_linalg>
+      -P ${here}/consumer/check.cmake
+    OUTPUT "consumer: done")
+  set_tests_properties("tree: each public header compiles alone"
+    "package: an installed procyon is found, linked and run" PROPERTIES TIMEOUT 300)
+endif()
