@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <new>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -51,7 +52,9 @@ const std::string& descendants_mark() {
   static const std::string mark = [] {
     const Things before = nameless_mappings("self");
     const auto page_size = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    ::mmap(nullptr, page_size, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (::mmap(nullptr, page_size, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) {
+      throw std::bad_alloc();
+    }
     const Things after = nameless_mappings("self");
     const auto is_new = [&](const auto& thing) { return !before.contains(thing.first); };
     const auto found = std::ranges::find_if(after, is_new);
