@@ -23,8 +23,7 @@ if(PROCYON_SANITIZE)
   add_compile_options(-fsanitize=${PROCYON_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
-    add_compile_options(-Wno-maybe-uninitialized
-      $<$<STREQUAL:${PROCYON_SANITIZE},thread>:-Wno-tsan>)
+    add_compile_options(-Wno-maybe-uninitialized -Wno-tsan)
   endif()
   add_link_options(-fsanitize=${PROCYON_SANITIZE})
 endif()
