@@ -38,11 +38,13 @@ bool set_up_child(const char* name, pid_t parent) {
   return getppid() == parent;
 }
 
-void ignore_terminal_signals(bool survive_term) {
-  for (const int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTSTP, SIGPIPE}) {
-    set_disposition(signal, SIG_IGN);
-  }
-  if (survive_term) set_disposition(SIGTERM, SIG_IGN);
+void ignore_terminal_signals() {
+  for (const int signal : {SIGINT, SIGQUIT, SIGHUP}) set_disposition(signal, SIG_IGN);
+}
+
+void ignore_ending_signals() {
+  ignore_terminal_signals();
+  for (const int signal : {SIGTERM, SIGPIPE}) set_disposition(signal, SIG_IGN);
 }
 
 }  // namespace procyon::process

@@ -21,20 +21,6 @@ void init(int, const char* const*) {}
 
 namespace process {
 
-Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
-  if (this != &other) {
-    reset();
-    fd_ = other.release();
-  }
-  return *this;
-}
-
-int Descriptor::release() noexcept { return std::exchange(fd_, -1); }
-
-void Descriptor::reset() noexcept {
-  if (fd_ >= 0) close(std::exchange(fd_, -1));
-}
-
 pid_t fork_child(const char* what, const std::function<int()>& body) {
   std::fflush(nullptr);
   const pid_t pid = fork();

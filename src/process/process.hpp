@@ -1,6 +1,8 @@
 // Starting, watching and ending the processes of this program.
 #pragma once
 
+#include "base/descriptor.hpp"
+
 #include <sys/types.h>
 
 #include <chrono>
@@ -9,24 +11,7 @@
 
 namespace procyon::process {
 
-/// A descriptor that is closed with its owner.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
-  Descriptor& operator=(Descriptor&& other) noexcept;
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { reset(); }
-  int get() const noexcept { return fd_; }
-  explicit operator bool() const noexcept { return fd_ >= 0; }
-  int release() noexcept;
-  void reset() noexcept;
-
- private:
-  int fd_ = -1;
-};
+using base::Descriptor;
 
 /// Forks; the child runs `body` and leaves by `_exit` with what it returns (125: it threw).
 /// Buffered output is flushed first, so that it is not printed twice. Throws StartError.
@@ -36,9 +21,11 @@ pid_t fork_child(const char* what, const std::function<int()>& body);
 /// its name, and, with `parent` not 0, death with that parent. Returns false when the parent has
 /// gone meanwhile. Call it from the child's only thread.
 bool set_up_child(const char* name, pid_t parent);
-/// As above for a process that a terminal's signals must not end by themselves; `survive_term`:
-/// neither must SIGTERM.
-void ignore_terminal_signals(bool survive_term);
+/// For workers: what a terminal sends to the whole foreground group ends the program, which may
+/// catch it, and not its workers under it. Ctrl-Z stops them all, and they go on together.
+void ignore_terminal_signals();
+/// For the processes that look after workers: SIGTERM and a broken pipe do not end them either.
+void ignore_ending_signals();
 
 /// A pidfd, or an empty Descriptor with errno set.
 Descriptor open_pidfd(pid_t pid) noexcept;

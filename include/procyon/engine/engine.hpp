@@ -1,0 +1,83 @@
+// The engine: untyped jobs on workers that are processes, threads, or the caller itself.
+#pragma once
+
+#include <procyon/engine/job.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace procyon::engine {
+
+enum class Domain { processes, threads, caller };
+
+struct Settings {
+  std::size_t workers = 0;       ///< 0: cpu_count()
+  std::size_t blas_threads = 1;  ///< per worker; 0: left alone
+  bool pin_cpus = false;
+};
+
+struct JobSpec {
+  CodeToken code = 0;
+  std::uint64_t items = 0;
+  std::uint64_t chunk = 0;  ///< items that travel together; 0: chosen
+  bool may_rerun = false;   ///< running an item twice gives the same result
+};
+
+/// One pool. All members may be called by any thread of the process that made it; a copy of it in
+/// a forked child does nothing.
+class Engine {
+ public:
+  /// Throws std::invalid_argument (number of workers), StartError, SharedMemoryError.
+  Engine(Domain domain, const Settings& settings);
+  /// As `terminate`.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  /// Whether workers see only shared memory.
+  bool isolated() const noexcept;
+  std::size_t size() const noexcept;
+
+  /// A job with room for `bytes` of payload. Throws PoolClosed, SharedMemoryError.
+  Job* prepare(std::size_t bytes);
+  static void* payload(Job* job) noexcept;
+  /// Publishes the job; a job of no items is finished at once. May wait for workers to catch up
+  /// when very many jobs have not begun. Throws, and leaves the job prepared.
+  void submit(Job* job, const JobSpec& spec);
+  /// True: every item that had to run has run, and nobody touches the payload any more. What the
+  /// workers wrote is visible.
+  bool finished(Job* job) noexcept;
+  void wait(Job* job);
+  bool wait_for(Job* job, std::chrono::nanoseconds limit);
+  /// Throws the failure of the lowest item that failed; nothing where none did. Requires: finished.
+  void check(const Job* job) const;
+  /// Gives the job back. Requires: it is finished or was not submitted, and its payload is
+  /// destroyed.
+  void release(Job* job) noexcept;
+  /// As `release` for a job that may still run: `destroy` is called with the payload once it is
+  /// finished, by some later call to this engine.
+  void abandon(Job* job, void (*destroy)(Engine&, void* payload)) noexcept;
+
+  /// Memory that the workers see.
+  void* allocate(std::size_t bytes);
+  void deallocate(void* block) noexcept;
+
+  /// No job is accepted any more; those submitted are run.
+  void close() noexcept;
+  /// Ends the workers; jobs that have not finished fail with PoolClosed. A thread's running item
+  /// is waited for. When it returns no worker is left.
+  void terminate() noexcept;
+  /// Waits for all jobs, then ends the workers. Throws Error unless closed or terminated.
+  void join();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Throws what the failure stands for.
+[[noreturn]] void throw_failure(const Failure& failure);
+
+}  // namespace procyon::engine

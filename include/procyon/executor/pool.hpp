@@ -1,0 +1,22 @@
+// A pool of worker processes.
+#pragma once
+
+#include <procyon/executor/basic_pool.hpp>
+
+namespace procyon {
+
+/// Runs tasks in worker processes: each has its own memory, locks, BLAS and faults, and all share
+/// the heap that `Array` and `shared_allocator` allocate from. Workers are copies of this process
+/// as it is now; one that dies is replaced. Any process of the pool may die: what it was doing
+/// fails, the rest goes on. When this program ends, however it ends, so do they.
+///
+/// Throws std::invalid_argument (processes, PROCYON_START_METHOD); StartError where a process
+/// cannot be had, where this process has threads whose locks a fork would copy locked, and for a
+/// start method that is not `fork`; SharedMemoryError.
+class Pool : public BasicPool<engine::Domain::processes> {
+ public:
+  explicit Pool(std::size_t processes = 0) : Pool(PoolOptions{.processes = processes}) {}
+  explicit Pool(const PoolOptions& options);
+};
+
+}  // namespace procyon

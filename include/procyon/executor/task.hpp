@@ -1,0 +1,184 @@
+// A typed job: callable, sources and sink as one payload, and the code that runs it.
+#pragma once
+
+#include <procyon/executor/transfer.hpp>
+
+#include <functional>
+#include <tuple>
+
+// The base of the module that this is compiled into; every ELF linker defines it.
+extern "C" __attribute__((visibility("hidden"))) const char __ehdr_start[];  // NOLINT
+
+namespace procyon::detail {
+
+using engine::Cursor;
+using engine::Job;
+using engine::JobSpec;
+
+/// How the arguments meet the callable: as they are, or a tuple spread over its parameters.
+enum class Spread { no, yes };
+
+// Calls with `const T&` where the callable takes that, with a value of its own otherwise.
+template <class... Values, class F, class... Args>
+decltype(auto) invoke_task(F&& f, Args&&... args) {
+  if constexpr (std::is_invocable_v<F, const Values&...>) {
+    return std::invoke(std::forward<F>(f), static_cast<const Values&>(args)...);
+  } else {
+    return std::invoke(std::forward<F>(f), Values(std::forward<Args>(args))...);
+  }
+}
+
+template <class F, class... Values>
+constexpr bool const_callable =
+    std::is_invocable_v<const F&, const Values&...> || std::is_invocable_v<const F&, Values&&...>;
+
+// A callable that is not const-callable is copied for each task.
+template <class... Values, class F, class... Args>
+decltype(auto) call_task(const F& f, Args&&... args) {
+  if constexpr (const_callable<F, Values...>) {
+    return invoke_task<Values...>(f, std::forward<Args>(args)...);
+  } else {
+    static_assert(std::is_invocable_v<F&, const Values&...> || std::is_invocable_v<F&, Values&&...>,
+                  "the callable cannot be called with these arguments");
+    F copy(f);
+    return invoke_task<Values...>(copy, std::forward<Args>(args)...);
+  }
+}
+
+template <Spread spread, class F, class... Values>
+struct Call {
+  template <class... Args>
+  static decltype(auto) call(const F& f, Args&&... args) {
+    return call_task<Values...>(f, std::forward<Args>(args)...);
+  }
+};
+template <class F, class... Values>
+struct Call<Spread::yes, F, std::tuple<Values...>> {
+  template <class Tuple>
+  static decltype(auto) call(const F& f, Tuple&& tuple) {
+    return std::apply(
+        [&f](auto&&... values) -> decltype(auto) {
+          return call_task<Values...>(f, std::forward<decltype(values)>(values)...);
+        },
+        std::forward<Tuple>(tuple));
+  }
+};
+template <class F, class A, class B>
+struct Call<Spread::yes, F, std::pair<A, B>> : Call<Spread::yes, F, std::tuple<A, B>> {};
+
+/// R of a callable on arguments of these types: without reference and const.
+template <Spread spread, class F, class... Values>
+using ResultOf = std::remove_cvref_t<decltype(Call<spread, F, Values...>::call(
+    std::declval<const F&>(), std::declval<Values>()...))>;
+
+/// What lies in the job. Hidden: each module that makes such a job has a record of its own.
+template <Spread spread, class F, class Sink, class... Sources>
+struct __attribute__((visibility("hidden"))) Payload {
+  using Result = ResultOf<spread, F, typename Sources::Value...>;
+  F f;
+  std::tuple<Sources...> sources;
+  Sink sink;
+  std::uint64_t count;
+
+  void run_one(std::uint64_t i, Cursor& cursor) {
+    const auto call = [&](const Sources&... source) -> decltype(auto) {
+      return Call<spread, F, typename Sources::Value...>::call(f, source.get(i)...);
+    };
+    if constexpr (std::is_same_v<Sink, NoResults>) {
+      static_cast<void>(std::apply(call, sources));
+    } else {
+      sink.put(i, cursor, Result(std::apply(call, sources)));
+    }
+  }
+
+  static void run(void* payload, Cursor& cursor) {
+    auto& self = *static_cast<Payload*>(payload);
+    for (std::uint64_t i = cursor.begin(); i < cursor.end();) {
+      const std::uint64_t last = cursor.announce(i);
+      if (last == i) return;
+      try {
+        for (; i < last; ++i) self.run_one(i, cursor);
+      } catch (...) {
+        cursor.fail(i);
+        return;
+      }
+    }
+  }
+
+  static void destroy(Engine& engine, void* payload) {
+    auto& self = *static_cast<Payload*>(payload);
+    std::apply([&](auto&... source) { (source.clear(engine), ...); }, self.sources);
+    self.sink.clear(engine, self.count);
+    std::destroy_at(&self);
+  }
+
+  static inline const engine::JobType record{engine::JobType::valid, &Payload::run};
+
+  static engine::CodeToken code() {
+    static const engine::CodeToken token = engine::register_code(__ehdr_start, &record);
+    return token;
+  }
+};
+
+template <class F>
+constexpr void require_no_reference_captures() {
+  static_assert(!may_hold_reference<F>,
+                "this callable seems to capture by reference, and a worker process would see its "
+                "own copy: capture by value, or capture a handle such as procyon::Array (or wrap "
+                "the callable in by_value() if it holds no reference)");
+}
+
+/// A job from its preparation to its release, owned by the submitter.
+template <class P>
+class Task {
+ public:
+  /// Requires: what the sources own belongs to the task from here on, also when this throws.
+  template <class F, class Sink, class... Sources>
+  Task(std::shared_ptr<Engine> engine, F&& f, Sink sink, std::uint64_t count,
+       std::tuple<Sources...> sources)
+      : engine_(std::move(engine)) {
+    try {
+      job_ = engine_->prepare(sizeof(P));
+      static_assert(alignof(P) <= 64);
+      payload_ = ::new (Engine::payload(job_))
+          P{std::forward<F>(f), std::move(sources), sink, count};
+    } catch (...) {
+      std::apply([&](auto&... source) { (source.clear(*engine_), ...); }, sources);
+      sink.clear(*engine_, count);
+      if (job_ != nullptr) engine_->release(job_);
+      throw;
+    }
+  }
+  Task(Task&& other) noexcept
+      : engine_(std::move(other.engine_)),
+        job_(std::exchange(other.job_, nullptr)),
+        payload_(other.payload_),
+        submitted_(other.submitted_) {}
+  Task& operator=(Task&&) = delete;
+  ~Task() {
+    if (job_ == nullptr) return;
+    if (submitted_) {
+      engine_->abandon(job_, &P::destroy);
+    } else {
+      P::destroy(*engine_, payload_);
+      engine_->release(job_);
+    }
+  }
+
+  void submit(std::uint64_t chunk, bool may_rerun) {
+    if (engine_->isolated()) check_shareable(payload_->f, "the callable");
+    engine_->submit(job_, JobSpec{P::code(), payload_->count, chunk, may_rerun});
+    submitted_ = true;
+  }
+  Engine& engine() const noexcept { return *engine_; }
+  Job* job() const noexcept { return job_; }
+  P& payload() const noexcept { return *payload_; }
+
+ private:
+  std::shared_ptr<Engine> engine_;
+  Job* job_ = nullptr;
+  P* payload_ = nullptr;
+  bool submitted_ = false;
+};
+
+}  // namespace procyon::detail

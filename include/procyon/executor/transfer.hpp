@@ -1,0 +1,257 @@
+// Where a job's arguments come from and its results go to. The parts of a job's payload: they lie
+// in memory that the workers see, and hold addresses in such memory only.
+#pragma once
+
+#include <procyon/base/errors.hpp>
+#include <procyon/engine/engine.hpp>
+#include <procyon/executor/codec.hpp>
+#include <procyon/executor/shareable.hpp>
+#include <procyon/shm/heap.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <optional>
+#include <ranges>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace procyon::detail {
+
+using engine::Engine;
+
+/// A block of the engine's that is freed unless it is released.
+class Block {
+ public:
+  Block(Engine& engine, std::size_t bytes)
+      : engine_(&engine), memory_(bytes == 0 ? nullptr : engine.allocate(bytes)) {}
+  Block(Block&& other) noexcept
+      : engine_(other.engine_), memory_(std::exchange(other.memory_, nullptr)) {}
+  Block& operator=(Block&&) = delete;
+  ~Block() {
+    if (memory_ != nullptr) engine_->deallocate(memory_);
+  }
+  void* get() const noexcept { return memory_; }
+  void* release() noexcept { return std::exchange(memory_, nullptr); }
+
+ private:
+  Engine* engine_;
+  void* memory_;
+};
+
+// ---- Sources: get(i) is the i-th argument; clear(engine) frees what the source owns. -----------
+
+/// The index itself.
+struct Indices {
+  using Value = std::size_t;
+  std::size_t count;
+  std::size_t get(std::uint64_t i) const { return i; }
+  void clear(Engine&) noexcept {}
+};
+
+/// Elements that lie where the workers see them: the caller's own, or a copy that is owned.
+template <class T>
+struct Elements {
+  using Value = T;
+  const T* data;
+  std::size_t count;
+  T* owned;
+  const T& get(std::uint64_t i) const { return data[i]; }
+  void clear(Engine& engine) noexcept {
+    if (owned == nullptr) return;
+    std::destroy_n(owned, count);
+    engine.deallocate(owned);
+  }
+};
+
+/// Serialised values: offsets[i] to offsets[i + 1] is the i-th.
+template <class T>
+struct Encoded {
+  using Value = T;
+  void* block;
+  std::size_t count;
+  T get(std::uint64_t i) const {
+    const auto* offsets = static_cast<const std::uint64_t*>(block);
+    const auto* bytes = reinterpret_cast<const unsigned char*>(offsets + count + 1);
+    return decode<T>(bytes + offsets[i], offsets[i + 1] - offsets[i]);
+  }
+  void clear(Engine& engine) noexcept { engine.deallocate(block); }
+};
+
+/// One value, in the payload itself.
+template <class T>
+struct Single {
+  using Value = T;
+  T value;
+  const T& get(std::uint64_t) const { return value; }
+  void clear(Engine&) noexcept {}
+};
+
+template <class T>
+Encoded<T> encode_all(Engine& engine, const auto& range) {
+  std::vector<std::uint64_t> offsets{0};
+  std::string bytes;
+  for (const auto& value : range) {
+    encode<T>(value, bytes);
+    offsets.push_back(bytes.size());
+  }
+  const std::size_t table = offsets.size() * sizeof(std::uint64_t);
+  auto* block = static_cast<unsigned char*>(engine.allocate(table + bytes.size()));
+  std::memcpy(block, offsets.data(), table);
+  if (!bytes.empty()) std::memcpy(block + table, bytes.data(), bytes.size());
+  return {block, offsets.size() - 1};
+}
+
+template <class T>
+Elements<T> copy_elements(Engine& engine, const auto& range, std::size_t count, bool check) {
+  Block block(engine, count * sizeof(T));
+  T* const to = static_cast<T*>(block.get());
+  std::ranges::uninitialized_copy(range, std::span<T>(to, count));
+  if constexpr (!address_free<T>) {
+    for (std::size_t i = 0; check && i < count; ++i) check_shareable(to[i], "an argument");
+  }
+  block.release();
+  return {to, count, to};
+}
+
+/// The source for a range of arguments. Shared memory is used where it lies, and with `borrow`
+/// everything is where the workers are threads; other elements are copied.
+template <bool isolated, class Range>
+auto make_source(Engine& engine, Range&& range, bool borrow) {
+  using T = std::ranges::range_value_t<Range>;
+  if constexpr (!std::ranges::sized_range<Range> || !std::ranges::forward_range<Range>) {
+    std::vector<T> gathered;
+    for (auto&& value : range) gathered.emplace_back(std::forward<decltype(value)>(value));
+    return make_source<isolated>(engine, gathered, false);
+  } else if constexpr (isolated && !is_bytewise_v<T>) {
+    require_transferable<T>();
+    return encode_all<T>(engine, range);
+  } else {
+    const std::size_t count = std::ranges::size(range);
+    if constexpr (std::ranges::contiguous_range<Range>) {
+      const T* data = std::ranges::data(range);
+      const bool seen = isolated ? count != 0 && shm::contains(data, count * sizeof(T)) : borrow;
+      if (seen) return Elements<T>{data, count, nullptr};
+    }
+    return copy_elements<T>(engine, range, count, isolated);
+  }
+}
+
+/// The source for one argument of an `apply`.
+template <bool isolated, class Arg>
+auto make_single(Engine& engine, Arg&& arg) {
+  using T = std::decay_t<Arg>;
+  if constexpr (isolated && !is_bytewise_v<T>) {
+    require_transferable<T>();
+    return encode_all<T>(engine, std::views::single(std::cref(arg)));
+  } else {
+    if constexpr (isolated) check_shareable(arg, "an argument");
+    return Single<T>{std::forward<Arg>(arg)};
+  }
+}
+
+// ---- Sinks: put(i, cursor, value) keeps the i-th result; take(i) gives it to the submitter. -----
+
+struct NoResults {
+  NoResults(Engine&, std::uint64_t) {}
+  void clear(Engine&, std::uint64_t) noexcept {}
+};
+
+/// Bytewise results, in a block or, for one, in the payload.
+template <class R>
+struct Plain {
+  R* results;  // null: the one below
+  alignas(R) unsigned char one[sizeof(R)];
+  Plain(Engine& engine, std::uint64_t count)
+      : results(count == 1 ? nullptr : static_cast<R*>(engine.allocate(count * sizeof(R)))) {}
+  R* at(std::uint64_t i) noexcept {
+    return results != nullptr ? results + i : reinterpret_cast<R*>(one);
+  }
+  void put(std::uint64_t i, engine::Cursor&, R&& value) { std::construct_at(at(i), value); }
+  R take(std::uint64_t i) { return *std::launder(at(i)); }
+  std::vector<R> take_all(std::uint64_t count) {
+    const R* first = std::launder(at(0));
+    return count == 0 ? std::vector<R>() : std::vector<R>(first, first + count);
+  }
+  void clear(Engine& engine, std::uint64_t) noexcept { engine.deallocate(results); }
+};
+
+template <class R>
+std::vector<R> take_each(auto& sink, std::uint64_t count) {
+  std::vector<R> all;
+  all.reserve(count);
+  for (std::uint64_t i = 0; i < count; ++i) all.push_back(sink.take(i));
+  return all;
+}
+
+/// Results in place, in a span of the caller's.
+template <class R>
+struct InPlace {
+  R* results;
+  void put(std::uint64_t i, engine::Cursor&, R&& value) { results[i] = std::move(value); }
+  void clear(Engine&, std::uint64_t) noexcept {}
+};
+
+/// Serialised results: each in a block of the worker's that is handed to the job.
+template <class R>
+struct Boxed {
+  void** homes;
+  Boxed(Engine& engine, std::uint64_t count)
+      : homes(static_cast<void**>(engine.allocate(std::max<std::uint64_t>(count, 1) * 8))) {
+    std::uninitialized_fill_n(homes, count, nullptr);
+  }
+  void put(std::uint64_t i, engine::Cursor& cursor, R&& value) {
+    std::string bytes;
+    encode<R>(value, bytes);
+    auto* block = static_cast<unsigned char*>(cursor.allocate(sizeof(std::uint64_t) + bytes.size()));
+    const std::uint64_t size = bytes.size();
+    std::memcpy(block, &size, sizeof size);
+    if (size != 0) std::memcpy(block + sizeof size, bytes.data(), size);
+    cursor.keep(block, homes + i);
+  }
+  R take(std::uint64_t i) {
+    std::uint64_t size = 0;
+    std::memcpy(&size, homes[i], sizeof size);
+    return decode<R>(static_cast<unsigned char*>(homes[i]) + sizeof size, size);
+  }
+  std::vector<R> take_all(std::uint64_t count) { return take_each<R>(*this, count); }
+  void clear(Engine& engine, std::uint64_t count) noexcept {
+    for (std::uint64_t i = 0; i < count; ++i) engine.deallocate(homes[i]);
+    engine.deallocate(homes);
+  }
+};
+
+/// Results of any type, for workers in this process.
+template <class R>
+struct Local {
+  std::optional<R>* results;
+  Local(Engine& engine, std::uint64_t count)
+      : results(static_cast<std::optional<R>*>(
+            engine.allocate(std::max<std::uint64_t>(count, 1) * sizeof(std::optional<R>)))) {
+    std::uninitialized_value_construct_n(results, count);
+  }
+  void put(std::uint64_t i, engine::Cursor&, R&& value) { results[i].emplace(std::move(value)); }
+  R take(std::uint64_t i) { return std::move(*results[i]); }
+  std::vector<R> take_all(std::uint64_t count) { return take_each<R>(*this, count); }
+  void clear(Engine& engine, std::uint64_t count) noexcept {
+    std::destroy_n(results, count);
+    engine.deallocate(results);
+  }
+};
+
+template <bool isolated, class R>
+struct SinkFor {
+  using type = std::conditional_t<is_bytewise_v<R>, Plain<R>,
+                                  std::conditional_t<isolated, Boxed<R>, Local<R>>>;
+};
+template <bool isolated>
+struct SinkFor<isolated, void> {
+  using type = NoResults;
+};
+
+}  // namespace procyon::detail

@@ -1,0 +1,15 @@
+// The library, without linear algebra (<procyon/linalg.hpp>).
+#pragma once
+
+#include <procyon/base/cpus.hpp>
+#include <procyon/base/errors.hpp>
+#include <procyon/blas.hpp>
+#include <procyon/executor/executor.hpp>
+#include <procyon/executor/pool.hpp>
+#include <procyon/executor/serial_pool.hpp>
+#include <procyon/executor/thread_pool.hpp>
+#include <procyon/process/init.hpp>
+#include <procyon/shm/allocator.hpp>
+#include <procyon/shm/array.hpp>
+#include <procyon/shm/heap.hpp>
+#include <procyon/shm/npy.hpp>

@@ -1,0 +1,84 @@
+// What a job's code tells the engine while it runs.
+#include "engine/exceptions.hpp"
+#include "engine/layout.hpp"
+#include "engine/worker.hpp"
+
+#include <procyon/shm/heap.hpp>
+
+#include <unistd.h>
+
+#include <chrono>
+#include <new>
+
+namespace procyon::engine {
+namespace {
+
+// Announcing costs about a nanosecond an item: for items that take this long it does not count.
+constexpr std::chrono::nanoseconds cheap_item{50};
+constexpr std::uint64_t trial_items = 16;
+constexpr std::uint64_t batch_items = 64;
+
+std::int64_t now() noexcept {
+  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds{1};
+}
+
+}  // namespace
+
+// Called before the first item and after the trial.
+void Cursor::decide(std::uint64_t item) noexcept {
+  if (item == begin_) {
+    const bool worthwhile = end_ - begin_ > 2 * batch_items;
+    started_ = worthwhile ? now() : 0;
+    decide_at_ = worthwhile ? begin_ + trial_items : Lease::max_items;
+    return;
+  }
+  if (now() - started_ < cheap_item.count() * static_cast<std::int64_t>(item - begin_)) {
+    batch_ = batch_items;
+  }
+  decide_at_ = Lease::max_items;
+}
+
+void Cursor::fail(std::uint64_t item) noexcept {
+  const PoolState& pool = worker_->pool_;
+  Failure* failure = nullptr;
+  try {
+    failure = encode_current_exception(pool);
+  } catch (...) {
+    // No memory for the report: the bound alone says that the item failed.
+    std::uint64_t bound = job_->bound.load(std::memory_order_relaxed);
+    while (item < bound && !job_->bound.compare_exchange_weak(bound, item)) {
+    }
+    return;
+  }
+  failure->item = item;
+  failure->pid = getpid();
+  failure->attempt = attempt_;
+  failure->next = nullptr;
+  WorkerSlot& slot = worker_->slot_;
+  slot.home.store(reinterpret_cast<void**>(&job_->failure), std::memory_order_relaxed);
+  slot.pending.store(failure, std::memory_order_release);
+  if (pool.shared != 0) shm::give(failure);
+  const bool taken = offer_failure(*job_, failure);
+  slot.pending.store(nullptr, std::memory_order_release);
+  if (!taken) free_failure(pool, failure);
+}
+
+void* Cursor::allocate(std::size_t bytes) { return allocate_block(worker_->pool_.shared != 0, bytes); }
+
+void Cursor::keep(void* block, void** home) noexcept {
+  const PoolState& pool = worker_->pool_;
+  const std::atomic_ref<void*> word(*home);
+  if (word.load(std::memory_order_acquire) != nullptr) {
+    // Run again after a death: the first result is whole, or it would not be there.
+    deallocate_block(pool.shared != 0, block);
+    return;
+  }
+  WorkerSlot& slot = worker_->slot_;
+  slot.home.store(home, std::memory_order_relaxed);
+  slot.pending.store(block, std::memory_order_release);
+  if (pool.shared != 0) shm::give(block);
+  word.store(block, std::memory_order_release);
+  slot.pending.store(nullptr, std::memory_order_release);
+}
+
+}  // namespace procyon::engine

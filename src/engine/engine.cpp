@@ -1,0 +1,416 @@
+// The submitter's side: descriptors, the ring, waiting.
+#include <procyon/base/cpus.hpp>
+#include <procyon/base/errors.hpp>
+#include <procyon/engine/engine.hpp>
+
+#include "engine/code.hpp"
+#include "engine/domain.hpp"
+#include "engine/exceptions.hpp"
+#include "engine/worker.hpp"
+#include "process/process.hpp"
+#include "sync/futex.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <mutex>
+#include <new>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace procyon::engine {
+namespace {
+
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
+
+constexpr std::chrono::microseconds caller_spin{20};
+constexpr std::chrono::milliseconds look_after_every{100};
+constexpr std::chrono::microseconds ring_full_nap{100};
+constexpr std::uint64_t chunks_per_worker = 64;
+
+enum class Phase { open, closed, ended };
+
+struct Abandoned {
+  Job* job;
+  void (*destroy)(Engine&, void*);
+};
+
+std::uint32_t checked_workers(const Settings& settings) {
+  if (settings.workers > max_workers) {
+    throw std::invalid_argument(fmt::format("processes = {}: a pool has 1 to {} workers",
+                                            settings.workers, max_workers));
+  }
+  const std::size_t workers =
+      settings.workers == 0 ? std::min(cpu_count(), max_workers) : settings.workers;
+  return static_cast<std::uint32_t>(workers);
+}
+
+std::unique_ptr<WorkerDomain> make_domain(Domain domain, const Settings& settings) {
+  if (domain == Domain::processes) return make_process_domain(settings);
+  if (domain == Domain::threads) return make_thread_domain(settings);
+  return make_caller_domain(settings);
+}
+
+// Blocks of a pool are written to before the ring is, so that a death finds them whole.
+template <class T>
+T* construct_blocks(bool shared, std::size_t count) {
+  static_assert(alignof(T) <= block_align);
+  auto* first = static_cast<T*>(allocate_block(shared, count * sizeof(T)));
+  std::uninitialized_value_construct_n(first, count);
+  return first;
+}
+
+}  // namespace
+
+struct Engine::State {
+  PoolState* pool = nullptr;
+  std::unique_ptr<WorkerDomain> domain;
+  bool shared = false;
+  unsigned generation = process::fork_generation();
+
+  std::mutex mutex;  // guards everything below, and the submitter's part of the pool
+  Phase phase = Phase::open;
+  std::vector<std::uint32_t> free_jobs;
+  std::vector<std::uint32_t> retired;  // released, but a worker's slot named them
+  std::vector<Abandoned> abandoned;
+
+  std::recursive_mutex ending;  // one thread ends the workers; it may destroy payloads meanwhile
+
+  State(Domain where, const Settings& settings);
+  ~State();
+  void add_jobs();
+  bool is_pinned(std::uint32_t index) const noexcept;
+  void recycle();
+  void free_memory(Job& job) noexcept;
+  void set_leases(Job& job, const JobSpec& spec);
+  void publish(Job& job, std::unique_lock<std::mutex>& lock);
+  void wake_for(const Job& job) noexcept;
+  void close_unfinished(Failure::Kind kind) noexcept;
+  template <class F>
+  void for_each_submitted(F&& visit);
+};
+
+Engine::State::State(Domain where, const Settings& settings)
+    : domain(make_domain(where, settings)), shared(where == Domain::processes) {
+  const std::uint32_t workers = where == Domain::caller ? 1 : checked_workers(settings);
+  pool = construct_blocks<PoolState>(shared, 1);
+  pool->version = layout_version;
+  pool->workers = workers;
+  pool->shared = shared ? 1 : 0;
+  pool->cpus = static_cast<std::uint32_t>(cpu_count());
+  pool->slots = construct_blocks<WorkerSlot>(shared, workers);
+  for (std::uint32_t i = 0; i < workers; ++i) pool->slots[i].item.store(no_item);
+  add_jobs();
+}
+
+Engine::State::~State() {
+  for (const std::uint32_t index : retired) free_memory(pool->job(index));
+  const std::uint32_t blocks = pool->blocks_used.load();
+  for (std::uint32_t i = 0; i < blocks; ++i) deallocate_block(shared, pool->blocks[i].load());
+  deallocate_block(shared, pool->slots);
+  deallocate_block(shared, pool);
+}
+
+void Engine::State::add_jobs() {
+  const std::uint32_t block = pool->blocks_used.load(std::memory_order_relaxed);
+  if (block == max_blocks) throw SharedMemoryError("too many unfinished jobs in one pool");
+  const std::uint32_t first = jobs_before(block);
+  const std::uint32_t count = jobs_before(block + 1) - first;
+  free_jobs.reserve(free_jobs.size() + count);
+  Job* jobs = construct_blocks<Job>(shared, count);
+  for (std::uint32_t i = 0; i < count; ++i) jobs[i].index = first + i;
+  pool->blocks[block].store(jobs, std::memory_order_release);
+  pool->blocks_used.store(block + 1, std::memory_order_release);
+  for (std::uint32_t i = count; i-- > 0;) free_jobs.push_back(first + i);
+}
+
+bool Engine::State::is_pinned(std::uint32_t index) const noexcept {
+  for (std::uint32_t i = 0; i < pool->workers; ++i) {
+    if (pool->slots[i].job.load(std::memory_order_seq_cst) == index + 1) return true;
+  }
+  return false;
+}
+
+void Engine::State::recycle() {
+  const auto pinned = [this](std::uint32_t index) { return is_pinned(index); };
+  const auto rest = std::stable_partition(retired.begin(), retired.end(), pinned);
+  std::for_each(rest, retired.end(), [this](std::uint32_t index) { free_memory(pool->job(index)); });
+  free_jobs.insert(free_jobs.end(), rest, retired.end());
+  retired.erase(rest, retired.end());
+}
+
+// Not while a worker's slot names the job: recovery, if that worker is dead, still looks at it.
+void Engine::State::free_memory(Job& job) noexcept {
+  for (Failure* failure = job.failure.exchange(nullptr); failure != nullptr;) {
+    free_failure(*pool, std::exchange(failure, failure->next));
+  }
+  if (job.leases != &job.inline_lease) deallocate_block(shared, job.leases);
+  if (job.payload != job.inline_bytes) deallocate_block(shared, job.payload);
+}
+
+void Engine::State::set_leases(Job& job, const JobSpec& spec) {
+  if (spec.items >= Lease::max_items) {
+    throw std::invalid_argument(fmt::format("{} items: a job has less than 2^40", spec.items));
+  }
+  const std::uint64_t pieces = std::uint64_t{pool->workers} * chunks_per_worker;
+  job.chunk = spec.chunk != 0 ? std::min(spec.chunk, std::max<std::uint64_t>(spec.items, 1))
+                              : std::max<std::uint64_t>(spec.items / pieces, 1);
+  job.chunks = (spec.items + job.chunk - 1) / job.chunk;
+  job.leases = job.chunks <= 1 ? &job.inline_lease : construct_blocks<LeaseWord>(shared, job.chunks);
+  for (std::uint64_t i = 0; i < job.chunks; ++i) {
+    job.leases[i].store(Lease{Lease::ready, 0, 0, 0}.pack(), std::memory_order_relaxed);
+  }
+}
+
+void Engine::State::publish(Job& job, std::unique_lock<std::mutex>& lock) {
+  const std::uint32_t current = job.generation.load(std::memory_order_relaxed) + 1;
+  job.generation.store(current, std::memory_order_release);
+  std::uint64_t head = pool->head.load(std::memory_order_relaxed);
+  while (head - pool->tail.load(std::memory_order_acquire) >= ring_size) {
+    lock.unlock();
+    std::this_thread::sleep_for(ring_full_nap);
+    domain->look_after(*pool);
+    lock.lock();
+    if (phase == Phase::ended || pool->status.load() != PoolState::running) return;
+    head = pool->head.load(std::memory_order_relaxed);
+  }
+  pool->ring[head % ring_size].store(ring_entry(job.index, current), std::memory_order_release);
+  pool->head.store(head + 1, std::memory_order_seq_cst);
+}
+
+// A spinning worker needs no system call to see the job; sleepers are woken for the rest of it.
+void Engine::State::wake_for(const Job& job) noexcept {
+  std::uint64_t wanted = std::min<std::uint64_t>(job.chunks, pool->workers);
+  bool asleep = false;
+  for (std::size_t i = 0; i < pool->mask_words(); ++i) {
+    const int spinners = std::popcount(pool->spinning[i].load(std::memory_order_seq_cst));
+    wanted -= std::min(wanted, static_cast<std::uint64_t>(spinners));
+    asleep = asleep || pool->sleeping[i].load(std::memory_order_seq_cst) != 0;
+  }
+  if (wanted > 0 && asleep) wake_workers(*pool, static_cast<int>(wanted));
+}
+
+template <class F>
+void Engine::State::for_each_submitted(F&& visit) {
+  for (std::uint32_t index = 0; index < pool->job_count(); ++index) {
+    Job& job = pool->job(index);
+    if (job.generation.load() % 2 == 1 && (job.state.load() & Job::finished) == 0) visit(job);
+  }
+}
+
+// Workers of this process see the bound and skip what they have not begun.
+void Engine::State::close_unfinished(Failure::Kind kind) noexcept {
+  const std::scoped_lock lock(mutex);
+  for_each_submitted([&](Job& job) {
+    try {
+      auto* failure = static_cast<Failure*>(allocate_block(shared, sizeof(Failure)));
+      *failure = {};
+      failure->kind = kind;
+      if (!offer_failure(job, failure)) free_failure(*pool, failure);
+    } catch (const std::bad_alloc&) {
+      job.bound.store(0);
+    }
+  });
+}
+
+Engine::Engine(Domain domain, const Settings& settings)
+    : state_(std::make_unique<State>(domain, settings)) {
+  state_->domain->start(*state_->pool);
+}
+
+Engine::~Engine() {
+  if (state_->generation != process::fork_generation()) {
+    static_cast<void>(state_.release());  // the copy in a child: the parent's to clean up
+    return;
+  }
+  terminate();
+}
+
+bool Engine::isolated() const noexcept { return state_->shared; }
+std::size_t Engine::size() const noexcept { return state_->pool->workers; }
+void* Engine::allocate(std::size_t bytes) { return allocate_block(state_->shared, bytes); }
+void Engine::deallocate(void* block) noexcept { deallocate_block(state_->shared, block); }
+
+Job* Engine::prepare(std::size_t bytes) {
+  State& state = *state_;
+  if (state.generation != process::fork_generation()) {
+    throw Error("a pool can be used only by the process that made it");
+  }
+  std::unique_lock lock(state.mutex);
+  if (state.phase != Phase::open) throw PoolClosed("the pool is closed: it takes no more tasks");
+  std::vector<Abandoned> over;
+  const auto still_running =
+      std::stable_partition(state.abandoned.begin(), state.abandoned.end(), [](Abandoned& each) {
+        return (each.job->state.load(std::memory_order_acquire) & Job::finished) == 0;
+      });
+  over.assign(still_running, state.abandoned.end());
+  state.abandoned.erase(still_running, state.abandoned.end());
+  if (state.free_jobs.empty()) state.recycle();
+  if (state.free_jobs.empty()) state.add_jobs();
+  Job& job = state.pool->job(state.free_jobs.back());
+  void* payload =
+      bytes <= inline_payload ? job.inline_bytes : allocate_block(state.shared, bytes);
+  state.free_jobs.pop_back();
+  lock.unlock();
+  for (const Abandoned& each : over) {
+    each.destroy(*this, each.job->payload);
+    release(each.job);
+  }
+  job.payload = payload;
+  job.leases = &job.inline_lease;
+  job.next.store(0, std::memory_order_relaxed);
+  job.done.store(0, std::memory_order_relaxed);
+  job.recount.store(0, std::memory_order_relaxed);
+  job.state.store(0, std::memory_order_relaxed);
+  job.bound.store(no_item, std::memory_order_relaxed);
+  job.failure.store(nullptr, std::memory_order_relaxed);
+  return &job;
+}
+
+void* Engine::payload(Job* job) noexcept { return job->payload; }
+
+void Engine::submit(Job* job, const JobSpec& spec) {
+  State& state = *state_;
+  state.set_leases(*job, spec);
+  job->code = spec.code;
+  job->items = spec.items;
+  job->may_rerun = spec.may_rerun ? 1 : 0;
+  if (job->chunks == 0) finish(*job);
+  std::unique_lock lock(state.mutex);
+  if (state.phase != Phase::open) throw PoolClosed("the pool is closed: it takes no more tasks");
+  const std::size_t module = module_of(spec.code);
+  if (state.pool->modules[module].load(std::memory_order_relaxed) == 0) {
+    state.pool->modules[module].store(module_base(spec.code), std::memory_order_release);
+  }
+  if (job->chunks == 0) return;
+  if (state.domain->runs_in_caller()) {
+    job->generation.fetch_add(1);
+    lock.unlock();
+    Worker(*state.pool, 0).run_job(*job);
+    return;
+  }
+  state.publish(*job, lock);
+  lock.unlock();
+  state.wake_for(*job);
+}
+
+bool Engine::finished(Job* job) noexcept {
+  if ((job->state.load(std::memory_order_acquire) & Job::finished) != 0) return true;
+  // The guardian says `broken` when no worker is left: nobody else will finish the job.
+  if (state_->pool->status.load(std::memory_order_acquire) != PoolState::broken) return false;
+  state_->close_unfinished(Failure::Kind::broken);
+  finish(*job);
+  return true;
+}
+
+void Engine::wait(Job* job) {
+  while (!wait_for(job, std::chrono::hours{1})) {
+  }
+}
+
+bool Engine::wait_for(Job* job, nanoseconds limit) {
+  State& state = *state_;
+  const auto start = steady_clock::now();
+  const nanoseconds spin = state.pool->cpus > 1 ? std::min<nanoseconds>(caller_spin, limit) : nanoseconds{0};
+  while (steady_clock::now() - start < spin) {
+    for (int turn = 0; turn < 32; ++turn) {
+      if (finished(job)) return true;
+      sync::cpu_relax();
+    }
+  }
+  // Whoever goes to sleep beside an unclaimed job wakes all: a stopped worker may have been
+  // counted on.
+  if (job->next.load(std::memory_order_relaxed) < job->chunks) {
+    wake_workers(*state.pool, sync::all_waiters);
+  }
+  for (;;) {
+    const auto word = job->state.fetch_or(Job::has_waiters, std::memory_order_seq_cst);
+    if (finished(job)) return true;
+    const nanoseconds left = limit - (steady_clock::now() - start);
+    if (left.count() <= 0) return false;
+    sync::futex_wait(job->state, word | Job::has_waiters,
+                     std::min<nanoseconds>(left, look_after_every));
+    if (!finished(job)) state.domain->look_after(*state.pool);
+  }
+}
+
+void Engine::check(const Job* job) const {
+  if (const Failure* failure = job->failure.load(std::memory_order_acquire)) {
+    throw_failure(*failure);
+  }
+  if (job->bound.load(std::memory_order_acquire) != no_item) {
+    throw SharedMemoryError("a task failed, and there was no memory left to say how");
+  }
+}
+
+void Engine::release(Job* job) noexcept {
+  State& state = *state_;
+  const std::scoped_lock lock(state.mutex);
+  // A worker that read the ring before this looks at the generation after it has pinned the job.
+  if (job->generation.load(std::memory_order_relaxed) % 2 == 1) {
+    job->generation.fetch_add(1, std::memory_order_seq_cst);
+  }
+  if (state.is_pinned(job->index)) {
+    state.retired.push_back(job->index);
+  } else {
+    state.free_memory(*job);
+    state.free_jobs.push_back(job->index);
+  }
+}
+
+void Engine::abandon(Job* job, void (*destroy)(Engine&, void*)) noexcept {
+  if (state_->generation != process::fork_generation()) return;
+  if (finished(job)) {
+    destroy(*this, job->payload);
+    release(job);
+    return;
+  }
+  const std::scoped_lock lock(state_->mutex);
+  state_->abandoned.push_back({job, destroy});
+}
+
+void Engine::close() noexcept {
+  const std::scoped_lock lock(state_->mutex);
+  if (state_->phase == Phase::open) state_->phase = Phase::closed;
+}
+
+void Engine::terminate() noexcept {
+  State& state = *state_;
+  const std::scoped_lock ending(state.ending);
+  {
+    const std::scoped_lock lock(state.mutex);
+    if (std::exchange(state.phase, Phase::ended) == Phase::ended) return;
+  }
+  state.close_unfinished(Failure::Kind::closed);
+  state.domain->stop(*state.pool);
+  std::vector<Abandoned> abandoned;
+  {
+    const std::scoped_lock lock(state.mutex);
+    state.for_each_submitted([](Job& job) { finish(job); });
+    abandoned.swap(state.abandoned);
+  }
+  for (const Abandoned& each : abandoned) {
+    each.destroy(*this, each.job->payload);
+    release(each.job);
+  }
+}
+
+void Engine::join() {
+  State& state = *state_;
+  std::vector<Job*> running;
+  {
+    const std::scoped_lock lock(state.mutex);
+    if (state.phase == Phase::open) {
+      throw Error("join() before close() or terminate(): the pool would never end");
+    }
+    state.for_each_submitted([&](Job& job) { running.push_back(&job); });
+  }
+  for (Job* job : running) wait(job);
+  terminate();
+}
+
+}  // namespace procyon::engine

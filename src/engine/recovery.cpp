@@ -1,0 +1,96 @@
+#include "engine/recovery.hpp"
+
+#include "engine/exceptions.hpp"
+#include "engine/worker.hpp"
+#include "shm/members.hpp"
+#include "sync/futex.hpp"
+
+#include <procyon/shm/heap.hpp>
+
+namespace procyon::engine {
+namespace {
+
+// A block on its way into a job: the job has it, or nobody will ever find it.
+void settle_pending(WorkerSlot& slot) noexcept {
+  void* block = slot.pending.load(std::memory_order_acquire);
+  if (block == nullptr) return;
+  void** home = slot.home.load(std::memory_order_acquire);
+  const bool arrived = std::atomic_ref<void*>(*home).load(std::memory_order_acquire) == block;
+  // Forgotten first and freed after: a death in between leaks the block, the other way round it
+  // would be freed twice.
+  slot.pending.store(nullptr, std::memory_order_release);
+  if (!arrived && shm::block_owner(block) == shm::MemberId{}) shm::deallocate(block);
+}
+
+void record_crash(Job& job, std::uint64_t item, unsigned attempt, pid_t pid, int status) {
+  auto* failure = static_cast<Failure*>(shm::allocate(sizeof(Failure), block_align));
+  *failure = {};
+  failure->item = item;
+  failure->pid = pid;
+  failure->attempt = attempt + 1;
+  failure->kind = Failure::Kind::crashed;
+  failure->status = status;
+  shm::give(failure);
+  if (!offer_failure(job, failure)) shm::deallocate(failure);
+}
+
+// What becomes of the chunk that the dead worker had claimed.
+Lease settle_chunk(Job& job, const WorkerSlot& slot, Lease lease, pid_t pid, int status) {
+  const std::uint64_t announced = slot.item.load(std::memory_order_acquire);
+  const std::uint64_t first = slot.chunk.load(std::memory_order_acquire) * job.chunk;
+  if (announced == no_item) {
+    lease.state = Lease::ready;  // claimed, and nothing begun: nobody is guilty
+  } else if ((announced & Cursor::batch_flag) != 0) {
+    lease.state = Lease::ready;  // one of a batch: the next attempt finds out which
+    lease.resume = (announced & ~Cursor::batch_flag) - first;
+    lease.attempt = std::min(lease.attempt + 1, Lease::max_attempt);
+  } else {
+    record_crash(job, announced, lease.attempt, pid, status);
+    lease.state = Lease::done;  // items after a failure need not begin
+  }
+  lease.owner = 0;
+  return lease;
+}
+
+void settle_job(Job& job, const WorkerSlot& slot, std::uint32_t index, pid_t pid, int status) {
+  const std::uint64_t chunk = slot.chunk.load(std::memory_order_acquire);
+  if (chunk < job.chunks) {
+    std::uint64_t word = job.leases[chunk].load(std::memory_order_acquire);
+    const Lease lease = Lease::unpack(word);
+    if (lease.state == Lease::run && lease.owner == index + 1) {
+      const Lease next = settle_chunk(job, slot, lease, pid, status);
+      job.leases[chunk].compare_exchange_strong(word, next.pack(), std::memory_order_seq_cst);
+    }
+  }
+  // The dead may have published a chunk without counting it, or finished without waking.
+  job.recount.store(1, std::memory_order_seq_cst);
+  if (all_done(job)) finish(job);
+  sync::futex_wake(job.state, sync::all_waiters);
+}
+
+void clear_bit(std::atomic<std::uint64_t>* mask, std::uint32_t index) noexcept {
+  mask[index / 64].fetch_and(~(std::uint64_t{1} << (index % 64)), std::memory_order_seq_cst);
+}
+
+}  // namespace
+
+void recover_worker(PoolState& pool, std::uint32_t index, pid_t pid, int status) noexcept {
+  WorkerSlot& slot = pool.slots[index];
+  settle_pending(slot);
+  if (const std::uint32_t named = slot.job.load(std::memory_order_acquire); named != 0) {
+    // The pin of the dead keeps the descriptor from being recycled; one that was released before
+    // the pin has an even generation and is nobody's.
+    Job& job = pool.job(named - 1);
+    if (job.generation.load(std::memory_order_acquire) % 2 == 1) {
+      settle_job(job, slot, index, pid, status);
+    }
+    slot.job.store(0, std::memory_order_release);
+  }
+  clear_bit(pool.sleeping, index);
+  clear_bit(pool.spinning, index);
+  // A wake-up or a ticket may have died with it.
+  pool.rescan.fetch_add(1, std::memory_order_seq_cst);
+  wake_workers(pool, sync::all_waiters);
+}
+
+}  // namespace procyon::engine

@@ -1,0 +1,256 @@
+#include "engine/worker.hpp"
+
+#include "engine/code.hpp"
+#include "sync/futex.hpp"
+
+#include <procyon/base/errors.hpp>
+#include <procyon/shm/heap.hpp>
+
+#include <unistd.h>
+
+#include <bit>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+namespace procyon::engine {
+namespace {
+
+using std::chrono::steady_clock;
+
+// A wake-up costs tens of microseconds and a cross-core hand-over a third of one; longer spins
+// take the CPU from the very process that is waited for.
+constexpr std::chrono::microseconds spin_time{20};
+
+std::size_t count_bits(const std::atomic<std::uint64_t>* mask, std::size_t words) noexcept {
+  std::size_t bits = 0;
+  for (std::size_t i = 0; i < words; ++i) {
+    bits += static_cast<std::size_t>(std::popcount(mask[i].load(std::memory_order_seq_cst)));
+  }
+  return bits;
+}
+
+bool has_work(const PoolState& pool) noexcept {
+  return pool.tail.load(std::memory_order_seq_cst) != pool.head.load(std::memory_order_seq_cst);
+}
+
+}  // namespace
+
+Worker::Worker(PoolState& pool, std::uint32_t index) noexcept
+    : pool_(pool), slot_(pool.slots[index]), index_(index) {}
+
+void Worker::run() {
+  while (pool_.status.load(std::memory_order_acquire) == PoolState::running) {
+    if (run_from_ring()) continue;
+    if (rescanned_ != pool_.rescan.load(std::memory_order_acquire)) {
+      run_from_leases();
+    } else if (!spin()) {
+      rest();
+    }
+  }
+}
+
+// The tail moves on only when its job has nothing left to claim, so a death on the way loses no
+// job: the next worker finds the same entry.
+bool Worker::run_from_ring() {
+  std::uint64_t tail = pool_.tail.load(std::memory_order_acquire);
+  if (tail == pool_.head.load(std::memory_order_acquire)) return false;
+  if (Job* job = pin(pool_.ring[tail % ring_size].load(std::memory_order_acquire))) {
+    run_job(*job);
+    unpin();
+  }
+  pool_.tail.compare_exchange_strong(tail, tail + 1, std::memory_order_seq_cst);
+  return true;
+}
+
+// After a death: chunks may be READY behind the ring's tail, or never handed out by `next`.
+bool Worker::run_from_leases() {
+  const std::uint32_t asked = pool_.rescan.load(std::memory_order_acquire);
+  bool ran = false;
+  for (std::uint32_t index = 0; index < pool_.job_count(); ++index) {
+    const auto generation = pool_.job(index).generation.load(std::memory_order_acquire);
+    Job* job = generation % 2 == 1 ? pin(ring_entry(index, generation)) : nullptr;
+    if (job == nullptr) continue;
+    if ((job->state.load(std::memory_order_acquire) & Job::finished) == 0) {
+      for (std::uint64_t chunk = 0; chunk < job->chunks; ++chunk) {
+        ran |= claim_and_run(*job, chunk);
+      }
+    }
+    unpin();
+  }
+  rescanned_ = asked;
+  return ran;
+}
+
+// Store, then look again: either the submitter sees the pin and does not recycle the descriptor,
+// or this sees that it was recycled.
+Job* Worker::pin(std::uint64_t entry) noexcept {
+  const auto index = static_cast<std::uint32_t>(entry);
+  const auto generation = static_cast<std::uint32_t>(entry >> 32);
+  slot_.job.store(index + 1, std::memory_order_seq_cst);
+  Job& job = pool_.job(index);
+  if (job.generation.load(std::memory_order_seq_cst) == generation) return &job;
+  unpin();
+  return nullptr;
+}
+
+void Worker::unpin() noexcept { slot_.job.store(0, std::memory_order_release); }
+
+void Worker::run_job(Job& job) {
+  while (job.next.load(std::memory_order_relaxed) < job.chunks) {
+    const std::uint64_t chunk = job.next.fetch_add(1, std::memory_order_relaxed);
+    if (chunk >= job.chunks) return;
+    claim_and_run(job, chunk);
+  }
+}
+
+bool Worker::claim_and_run(Job& job, std::uint64_t chunk) {
+  std::uint64_t word = job.leases[chunk].load(std::memory_order_acquire);
+  Lease lease = Lease::unpack(word);
+  if (lease.state != Lease::ready) return false;
+  // Before the claim, so that recovery looks at the right lease and charges no old item.
+  slot_.item.store(no_item, std::memory_order_relaxed);
+  slot_.chunk.store(chunk, std::memory_order_release);
+  lease.state = Lease::run;
+  lease.owner = index_ + 1;
+  if (!job.leases[chunk].compare_exchange_strong(word, lease.pack(), std::memory_order_acq_rel)) {
+    return false;
+  }
+  run_chunk(job, chunk, lease);
+  publish(job, chunk, lease);
+  return true;
+}
+
+void Worker::run_chunk(Job& job, std::uint64_t chunk, Lease lease) {
+  Cursor cursor;
+  cursor.begin_ = chunk * job.chunk + lease.resume;
+  cursor.end_ = std::min((chunk + 1) * job.chunk, job.items);
+  cursor.announced_ = &slot_.item;
+  cursor.stop_ = &job.bound;
+  cursor.worker_ = this;
+  cursor.job_ = &job;
+  cursor.attempt_ = lease.attempt;
+  // A chunk that somebody died in is run one by one.
+  const bool may_batch = job.may_rerun != 0 && lease.attempt == 0;
+  cursor.decide_at_ = may_batch ? cursor.begin_ : Lease::max_items;
+  if (const JobType* type = resolve(job.code)) {
+    type->run(job.payload, cursor);
+  } else {
+    try {
+      throw NotShareable(
+          "the callable's code is in a library that was loaded after the pool was made; load it "
+          "before, or make the pool later");
+    } catch (...) {
+      cursor.fail(cursor.begin_);
+    }
+  }
+}
+
+// Release: the chunk's results are there for whoever reads DONE. A failed CAS would mean that
+// this worker was declared dead while it lived; it then has no say any more.
+void Worker::publish(Job& job, std::uint64_t chunk, Lease lease) {
+  std::uint64_t word = lease.pack();
+  lease.state = Lease::done;
+  if (!job.leases[chunk].compare_exchange_strong(word, lease.pack(), std::memory_order_seq_cst)) {
+    return;
+  }
+  slot_.item.store(no_item, std::memory_order_relaxed);
+  const std::uint64_t counted = job.done.fetch_add(1, std::memory_order_seq_cst) + 1;
+  // After a death the count may be short for ever, and the leases are asked. Recovery raises
+  // `recount` before it looks at the leases, so one of the two sees the last DONE.
+  const bool last = counted == job.chunks ||
+                    (job.recount.load(std::memory_order_seq_cst) != 0 && all_done(job));
+  if (last) finish(job);
+}
+
+const JobType* Worker::resolve(CodeToken code) noexcept {
+  if (code != last_code_) {
+    last_type_ = find_code(code, pool_.modules);
+    last_code_ = code;
+  }
+  return last_type_;
+}
+
+// One bit a worker, not a count: what a dead or stopped worker leaves can be taken back.
+bool Worker::set_bit(std::atomic<std::uint64_t>* mask, bool on) noexcept {
+  const std::uint64_t bit = std::uint64_t{1} << (index_ % 64);
+  if (on) return (mask[index_ / 64].fetch_or(bit, std::memory_order_seq_cst) & bit) == 0;
+  return (mask[index_ / 64].fetch_and(~bit, std::memory_order_seq_cst) & bit) != 0;
+}
+
+bool Worker::spin() {
+  if (count_bits(pool_.spinning, pool_.mask_words()) + 1 >= pool_.cpus) return false;
+  set_bit(pool_.spinning, true);
+  const auto end = steady_clock::now() + spin_time;
+  bool found = has_work(pool_);
+  while (!found && steady_clock::now() < end) {
+    for (int turn = 0; turn < 32 && !found; ++turn) {
+      sync::cpu_relax();
+      found = pool_.tail.load(std::memory_order_relaxed) !=
+              pool_.head.load(std::memory_order_relaxed);
+    }
+  }
+  set_bit(pool_.spinning, false);
+  return found;
+}
+
+// The bit is set before the last look, and the submitter looks for bits after it has published:
+// one of the two sees the other.
+void Worker::rest() {
+  if (pool_.shared != 0) std::fflush(nullptr);
+  const std::uint32_t heard = pool_.bell.load(std::memory_order_seq_cst);
+  set_bit(pool_.sleeping, true);
+  if (!has_work(pool_) && rescanned_ == pool_.rescan.load(std::memory_order_seq_cst) &&
+      pool_.status.load(std::memory_order_seq_cst) == PoolState::running) {
+    sync::futex_wait(pool_.bell, heard);
+  }
+  set_bit(pool_.sleeping, false);
+}
+
+void finish(Job& job) noexcept {
+  const auto before = job.state.fetch_or(Job::finished, std::memory_order_seq_cst);
+  if ((before & Job::has_waiters) != 0) sync::futex_wake(job.state, sync::all_waiters);
+}
+
+bool all_done(const Job& job) noexcept {
+  for (std::uint64_t chunk = 0; chunk < job.chunks; ++chunk) {
+    const auto word = job.leases[chunk].load(std::memory_order_seq_cst);
+    if (Lease::unpack(word).state != Lease::done) return false;
+  }
+  return true;
+}
+
+bool offer_failure(Job& job, Failure* failure) noexcept {
+  Failure* before = job.failure.load(std::memory_order_acquire);
+  do {
+    if (before != nullptr && before->item <= failure->item) return false;
+    failure->next = before;  // not freed here: others may be looking at it
+  } while (!job.failure.compare_exchange_weak(before, failure, std::memory_order_acq_rel));
+  std::uint64_t bound = job.bound.load(std::memory_order_relaxed);
+  while (failure->item < bound &&
+         !job.bound.compare_exchange_weak(bound, failure->item, std::memory_order_relaxed)) {
+  }
+  return true;
+}
+
+void wake_workers(PoolState& pool, int count) noexcept {
+  pool.bell.fetch_add(1, std::memory_order_seq_cst);
+  sync::futex_wake(pool.bell, count);
+}
+
+void* allocate_block(bool shared, std::size_t bytes) {
+  if (shared) return shm::allocate(bytes, block_align);
+  return ::operator new(bytes, std::align_val_t{block_align});
+}
+
+void deallocate_block(bool shared, void* block) noexcept {
+  if (block == nullptr) return;
+  if (shared) {
+    shm::deallocate(block);
+  } else {
+    ::operator delete(block, std::align_val_t{block_align});
+  }
+}
+
+}  // namespace procyon::engine

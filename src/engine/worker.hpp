@@ -1,0 +1,52 @@
+// One worker: finds jobs, claims chunks, runs them in place. The same code in a process of a
+// Pool, in a thread of a ThreadPool, and in the caller of a SerialPool.
+#pragma once
+
+#include "engine/layout.hpp"
+
+namespace procyon::engine {
+
+class Worker {
+ public:
+  Worker(PoolState& pool, std::uint32_t index) noexcept;
+
+  /// Runs jobs until the pool stops.
+  void run();
+  /// Runs every chunk of the job that nobody has claimed.
+  void run_job(Job& job);
+
+ private:
+  friend class Cursor;
+  bool run_from_ring();
+  bool run_from_leases();
+  void rest();
+  bool spin();
+  Job* pin(std::uint64_t entry) noexcept;
+  void unpin() noexcept;
+  bool claim_and_run(Job& job, std::uint64_t chunk);
+  void run_chunk(Job& job, std::uint64_t chunk, Lease lease);
+  void publish(Job& job, std::uint64_t chunk, Lease lease);
+  const JobType* resolve(CodeToken code) noexcept;
+  bool set_bit(std::atomic<std::uint64_t>* mask, bool on) noexcept;
+
+  PoolState& pool_;
+  WorkerSlot& slot_;
+  std::uint32_t index_;
+  std::uint32_t rescanned_ = 0;
+  CodeToken last_code_ = 0;
+  const JobType* last_type_ = nullptr;
+};
+
+/// Marks the job finished and wakes who waits for it. May be done more than once.
+void finish(Job& job) noexcept;
+/// Whether every lease is DONE: the truth that `done` only approximates.
+bool all_done(const Job& job) noexcept;
+/// Makes `failure` the job's if its item is the lowest so far. Returns false when it was not taken.
+bool offer_failure(Job& job, Failure* failure) noexcept;
+/// Wakes up to `count` sleeping workers.
+void wake_workers(PoolState& pool, int count) noexcept;
+/// Memory that all workers of a pool see, aligned to `block_align`: in the shared heap or not.
+void* allocate_block(bool shared, std::size_t bytes);
+void deallocate_block(bool shared, void* block) noexcept;
+
+}  // namespace procyon::engine
