@@ -112,7 +112,8 @@ TEST_CASE("pinned scopes that overlap restore only when the last ends") {
   CHECK(openblas_get_num_threads() == 2);
 }
 
-TEST_CASE("an OpenMP runtime that is loaded later is found, limited by thread, and forgotten") {
+TEST_CASE("an OpenMP runtime that is loaded later is found, limited by thread, and forgotten",
+          "[unloads]") {
   REQUIRE_FALSE(loaded("libgomp").has_value());
   void* const library = ::dlopen("libgomp.so.1", RTLD_NOW);
   REQUIRE(library != nullptr);
