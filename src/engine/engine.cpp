@@ -8,6 +8,7 @@
 #include "engine/exceptions.hpp"
 #include "engine/worker.hpp"
 #include "process/process.hpp"
+#include "shm/members.hpp"
 #include "sync/futex.hpp"
 
 #include <fmt/format.h>
@@ -98,7 +99,6 @@ Engine::State::State(Domain where, const Settings& settings)
     : domain(make_domain(where, settings)), shared(where == Domain::processes) {
   const std::uint32_t workers = where == Domain::caller ? 1 : checked_workers(settings);
   pool = construct_blocks<PoolState>(shared, 1);
-  pool->version = layout_version;
   pool->workers = workers;
   pool->shared = shared ? 1 : 0;
   pool->cpus = static_cast<std::uint32_t>(cpu_count());
@@ -113,6 +113,9 @@ Engine::State::~State() {
   for (std::uint32_t i = 0; i < blocks; ++i) deallocate_block(shared, pool->blocks[i].load());
   deallocate_block(shared, pool->slots);
   deallocate_block(shared, pool);
+  domain.reset();
+  // With the last pool, and no Array alive, the heap's mapping and descriptor go too.
+  if (shared) shm::close_heap_if_unused();
 }
 
 void Engine::State::add_jobs() {

@@ -32,7 +32,6 @@
 
 namespace procyon::engine {
 
-constexpr std::uint32_t layout_version = 1;
 constexpr std::size_t max_workers = 1000;
 constexpr std::size_t inline_payload = 320;
 constexpr std::size_t block_align = 128;
@@ -98,7 +97,6 @@ static_assert(std::atomic<Failure*>::is_always_lock_free, "a lock here would die
 /// What one worker is doing. Written by that worker; read by recovery once its death is proven.
 struct alignas(128) WorkerSlot {
   std::atomic<std::uint32_t> job;     // index + 1; while it stands the job is not recycled
-  std::atomic<std::uint32_t> member;  // its slot in the heap's table; written by its starter
   std::atomic<std::uint64_t> chunk;   // set before the chunk's lease is claimed
   std::atomic<std::uint64_t> item;    // announced by Cursor; no_item: none begun
   std::atomic<void*> pending;         // a block that is being stored in ...
@@ -126,7 +124,6 @@ struct alignas(64) PoolState {
   enum Status : std::uint32_t { running, stopping, broken };
 
   // Constant after construction.
-  std::uint32_t version;
   std::uint32_t workers;
   std::uint32_t shared;       // in the shared heap: the workers are processes
   std::uint32_t cpus;
@@ -134,7 +131,6 @@ struct alignas(64) PoolState {
   std::atomic<std::uint32_t> zygote;  // its member slot; 0: none
 
   std::atomic<std::uint32_t> status;
-  std::atomic<std::int32_t> last_status;  // of the last worker or zygote that died
 
   // Job descriptors, and the modules their code is in. Written by the submitter only.
   std::atomic<std::uint32_t> blocks_used;

@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <optional>
 
 namespace procyon::engine {
 namespace {
@@ -103,16 +104,17 @@ class ProcessDomain final : public WorkerDomain {
     for (;;) {
       const std::uint32_t state = member.state.load(std::memory_order_acquire);
       if (state == Member::free || member.epoch.load(std::memory_order_acquire) != id_.epoch) break;
-      guardian_.ring();
+      guardian_->ring();
       sync::futex_wait(member.state, state, burial_slice);
       look_after(pool);
     }
     zygote_ = 0;
+    guardian_.reset();
   }
 
   void look_after(PoolState&) noexcept override {
     try {
-      guardian_.look_after();
+      if (guardian_) guardian_->look_after();
     } catch (const StartError&) {
       // No process to be had just now: the next call tries again.
     }
@@ -131,7 +133,7 @@ class ProcessDomain final : public WorkerDomain {
     Member& member = shm::members()[id_.slot];
     member.pool.store(reinterpret_cast<std::uint64_t>(&pool), std::memory_order_release);
     pool.zygote.store(id_.slot, std::memory_order_release);
-    const ZygoteSettings settings{getpid(), theirs.get(), guardian_.bell(), settings_};
+    const ZygoteSettings settings{getpid(), theirs.get(), guardian_->bell(), settings_};
     try {
       zygote_ = process::fork_child("the zygote", [&] {
         control_.reset();
@@ -143,7 +145,7 @@ class ProcessDomain final : public WorkerDomain {
     }
     member.pid.store(zygote_, std::memory_order_release);
     member.state.store(Member::live, std::memory_order_release);
-    guardian_.ring();
+    guardian_->ring();
   }
 
   ZygoteReport hear_report() const {
@@ -159,7 +161,7 @@ class ProcessDomain final : public WorkerDomain {
   }
 
   Settings settings_;
-  GuardianShare guardian_;
+  std::optional<GuardianShare> guardian_{std::in_place};  // until the pool has stopped
   Descriptor control_;
   pid_t zygote_ = 0;
   MemberId id_;

@@ -99,7 +99,6 @@ class Zygote {
     member.index.store(index, std::memory_order_relaxed);
     member.pid.store(0, std::memory_order_relaxed);
     member.pool.store(reinterpret_cast<std::uint64_t>(&pool_), std::memory_order_release);
-    pool_.slots[index].member.store(id.slot, std::memory_order_release);
     const pid_t zygote = getpid();
     try {
       const pid_t pid =
