@@ -1,0 +1,59 @@
+// Where operands lie: shared memory for processes, or copies.
+#include <procyon/base/errors.hpp>
+#include <procyon/executor/pool.hpp>
+#include <procyon/linalg.hpp>
+#include <procyon/shm/array.hpp>
+#include <procyon/shm/heap.hpp>
+
+#include <catch.hpp>
+#include <vector>
+
+#include "linalg/support.hpp"
+
+using linalg_test::by_definition;
+using linalg_test::Case;
+using linalg_test::IsolatedStandIn;
+using linalg_test::Operands;
+
+TEST_CASE("an operand in private memory is named, with the cure, before any work") {
+  IsolatedStandIn processes;
+  const Case one{.m = 2, .n = 2, .k = 2, .count = 3};
+  Operands<double> operands(one);
+  const procyon::Array<double> a(operands.a);
+  const procyon::Array<double> b(operands.b);
+  procyon::Array<double> c(operands.c);
+  const auto call = [&](const double* in_a, const double* in_b, double* in_c) {
+    gemm_batch(processes, one.options(), operands.batch_a(in_a), operands.batch_b(in_b),
+               operands.batch_c(in_c));
+  };
+  CHECK_THROWS_AS(call(operands.a.data(), b.data(), c.data()), procyon::NotShareable);
+  CHECK_THROWS_WITH(call(operands.a.data(), b.data(), c.data()),
+                    Catch::Contains("A is 3 matrices of 2x2, in private memory") &&
+                        Catch::Contains("procyon::Array") && Catch::Contains(".copy = true"));
+  CHECK_THROWS_WITH(call(a.data(), operands.b.data(), c.data()), Catch::Contains("B is"));
+  CHECK_THROWS_WITH(call(a.data(), b.data(), operands.c.data()), Catch::Contains("C is"));
+  CHECK(operands.c == Operands<double>(one).c);
+  CHECK_NOTHROW(call(a.data(), b.data(), c.data()));
+}
+
+TEST_CASE("private operands are copied to the workers and back, the gaps of C untouched",
+          "[process]") {
+  procyon::Pool processes(2);
+  const Case one = GENERATE(Case{.m = 5,
+                                 .n = 4,
+                                 .k = 3,
+                                 .count = 6,
+                                 .beta = 2,
+                                 .ld_gap = 2,
+                                 .stride_gap = 3,
+                                 .one_a = true},
+                            Case{.m = 40, .n = 30, .k = 20, .count = 4, .one_b = true},
+                            Case{.m = 2, .n = 2, .k = 0, .count = 2, .beta = 3});
+  Operands<double> operands(one);
+  const auto expected = by_definition(one, operands);
+  const std::size_t before = procyon::shared_heap().used();
+  gemm_batch(processes, one.options(true), operands.batch_a(operands.a.data()),
+             operands.batch_b(operands.b.data()), operands.batch_c(operands.c.data()));
+  CHECK(operands.c == expected);
+  CHECK(procyon::shared_heap().used() == before);
+}
