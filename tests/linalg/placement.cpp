@@ -6,6 +6,7 @@
 #include <procyon/shm/heap.hpp>
 
 #include <catch.hpp>
+#include <stdexcept>
 #include <vector>
 
 #include "linalg/support.hpp"
@@ -14,6 +15,19 @@ using linalg_test::by_definition;
 using linalg_test::Case;
 using linalg_test::IsolatedStandIn;
 using linalg_test::Operands;
+
+namespace {
+
+// Loses its worker after the first item.
+struct Failing : IsolatedStandIn {
+  template <class F>
+  void for_index(std::size_t, const F& f) const {
+    f(0);
+    throw std::runtime_error("died");
+  }
+};
+
+}  // namespace
 
 TEST_CASE("an operand in private memory is named, with the cure, before any work") {
   IsolatedStandIn processes;
@@ -51,9 +65,20 @@ TEST_CASE("private operands are copied to the workers and back, the gaps of C un
                             Case{.m = 2, .n = 2, .k = 0, .count = 2, .beta = 3});
   Operands<double> operands(one);
   const auto expected = by_definition(one, operands);
-  const std::size_t before = procyon::shared_heap().used();
   gemm_batch(processes, one.options(true), operands.batch_a(operands.a.data()),
              operands.batch_b(operands.b.data()), operands.batch_c(operands.c.data()));
   CHECK(operands.c == expected);
+}
+
+TEST_CASE("copies are freed, also when the work fails, and then C is as it was") {
+  const Case one{.m = 5, .n = 4, .k = 3, .count = 6, .beta = 2};
+  Operands<double> operands(one);
+  const procyon::Array<char> keeps_the_heap(1);
+  const std::size_t before = procyon::shared_heap().used();
+  CHECK_THROWS_AS(
+      gemm_batch(Failing(), one.options(true), operands.batch_a(operands.a.data()),
+                 operands.batch_b(operands.b.data()), operands.batch_c(operands.c.data())),
+      std::runtime_error);
+  CHECK(operands.c == Operands<double>(one).c);
   CHECK(procyon::shared_heap().used() == before);
 }

@@ -77,6 +77,16 @@ TEST_CASE("infinities, NaN, overflow and tiny numbers in the operands are not he
   CHECK(product.check().passed());
 }
 
+TEST_CASE("products that vanish below the smallest numbers are not held against C") {
+  Computed<double> product({.m = 3, .n = 3, .k = 3});
+  for (double& value : product.operands.a) value *= 1e-161;
+  for (double& value : product.operands.b) value *= 1e-161;
+  product.compute();
+  CHECK(product.check().passed());
+  product.c[4] += 1e-300;
+  CHECK_FALSE(product.check().passed());
+}
+
 TEST_CASE("a small budget takes fewer rows, the first and the last among them, and says so") {
   Computed<double> product({.m = 50, .n = 20, .k = 20, .count = 3});
   const auto check = product.check(20 * 21 * 3 * 10);
