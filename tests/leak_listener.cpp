@@ -1,5 +1,6 @@
 // Fails a test case that leaves something behind: a process, a descriptor, a name in /dev/shm or in
-// the directory for temporary files, or a mapping of memory that has no file.
+// the directory for temporary files, a block of the shared heap, or a mapping of other memory that
+// has no file.
 //
 // What is still going away when a test case ends (a process that exits) has a second to do so.
 #include <sys/mman.h>
@@ -14,6 +15,10 @@
 #include <sstream>
 #include <string>
 #include <thread>
+
+#include <procyon/shm/heap.hpp>
+
+#include "shm/members.hpp"
 
 #define CATCH_CONFIG_EXTERNAL_INTERFACES  // version 2: declares what a listener is made of
 #include "catch.hpp"
@@ -116,8 +121,16 @@ Things names(const fs::path& directory, const std::string& prefix = {}) {
   return found;
 }
 
+/// The heap's blocks. A heap without any is no leak: the library may keep it for the next block, so
+/// it is closed here.
+Things heap_blocks() {
+  if (!procyon::shm::heap_is_open() || procyon::shm::close_heap_if_unused()) return {};
+  return {{"shared heap", ": " + std::to_string(procyon::shared_heap().used()) + " bytes in use"}};
+}
+
 Things everything() {
-  Things all = descendants();
+  Things all = heap_blocks();
+  all.merge(descendants());
   all.merge(descriptors());
   all.merge(names("/dev/shm"));
   all.merge(names("/tmp", "procyon"));

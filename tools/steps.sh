@@ -36,10 +36,10 @@ step() {
   printf '%5d s%s\n' $((SECONDS - began)) "$line_end"
 }
 
-# The last lines of a log, without those of tests that passed.
+# The last lines of a log, without those of files that were built and tests that passed.
 show_failure() {
-  grep -vE '^ *(Start +)?[0-9]+(/[0-9]+ Test +#[0-9]+: .* Passed +[0-9.]+ sec|: .*)$' "$1" |
-    tail -n 100
+  local passed='^ *(Start +)?[0-9]+(/[0-9]+ Test +#[0-9]+: .* Passed +[0-9.]+ sec|: .*)$'
+  grep -vE -e "$passed" -e '^\[[0-9]+/[0-9]+\] ' "$1" | tail -n 100
   echo "The whole log: $1"
 }
 
