@@ -30,8 +30,9 @@ void mark_free(std::uint32_t chunk, std::uint32_t length, bool cold) noexcept {
 /// The end of freeing a block whose pages are gone (`cold`) or kept.
 void finish_free(std::uint32_t chunk, std::uint32_t length, bool cold) noexcept {
   if (!cold) region.header->spare.fetch_add(length, std::memory_order_relaxed);
-  if (region.chunks[chunk].home.load(std::memory_order_relaxed) != my_word() ||
-      orphan_extent_of(chunk, length)) {
+  const bool is_mine = region.chunks[chunk].home.load(std::memory_order_relaxed) == my_word();
+  const bool is_orphan = orphan_extent_of(chunk, length);
+  if (is_orphan || !is_mine) {
     mark_free(chunk, length, cold);
     return;
   }

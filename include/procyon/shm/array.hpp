@@ -129,6 +129,9 @@ class ArrayHandle {
 
 }  // namespace detail
 
+template <class T>
+class Array;
+
 /// A fixed number of elements in shared memory, zero at first, without a lock.
 ///
 /// A handle: copying it shares the elements, which live until the last handle in any process is
@@ -142,6 +145,8 @@ template <class T>
 class RawArray : public detail::ArrayHandle<T> {
  public:
   using detail::ArrayHandle<T>::ArrayHandle;
+  /// New memory with the same elements.
+  explicit RawArray(const Array<T>& values) : RawArray(values.span()) {}
   /// A read-only view of the same elements.
   operator RawArray<const T>() const noexcept  // NOLINT(google-explicit-constructor)
       requires(!std::is_const_v<T>) {
@@ -158,6 +163,8 @@ template <class T>
 class Array : public detail::ArrayHandle<T> {
  public:
   using detail::ArrayHandle<T>::ArrayHandle;
+  /// New memory with the same elements.
+  explicit Array(const RawArray<T>& values) : Array(values.span()) {}
   /// A read-only view of the same elements.
   operator Array<const T>() const noexcept  // NOLINT(google-explicit-constructor)
       requires(!std::is_const_v<T>) {
