@@ -63,7 +63,9 @@ void Cursor::fail(std::uint64_t item) noexcept {
   if (!taken) free_failure(pool, failure);
 }
 
-void* Cursor::allocate(std::size_t bytes) { return allocate_block(worker_->pool_.shared != 0, bytes); }
+void* Cursor::allocate(std::size_t bytes) {
+  return allocate_block(worker_->pool_.shared != 0, bytes);
+}
 
 void Cursor::keep(void* block, void** home) noexcept {
   const PoolState& pool = worker_->pool_;

@@ -42,8 +42,8 @@ struct Abandoned {
 
 std::uint32_t checked_workers(const Settings& settings) {
   if (settings.workers > max_workers) {
-    throw std::invalid_argument(fmt::format("processes = {}: a pool has 1 to {} workers",
-                                            settings.workers, max_workers));
+    throw std::invalid_argument(
+        fmt::format("processes = {}: a pool has 1 to {} workers", settings.workers, max_workers));
   }
   const std::size_t workers =
       settings.workers == 0 ? std::min(cpu_count(), max_workers) : settings.workers;
@@ -141,7 +141,8 @@ bool Engine::State::is_pinned(std::uint32_t index) const noexcept {
 void Engine::State::recycle() {
   const auto pinned = [this](std::uint32_t index) { return is_pinned(index); };
   const auto rest = std::stable_partition(retired.begin(), retired.end(), pinned);
-  std::for_each(rest, retired.end(), [this](std::uint32_t index) { free_memory(pool->job(index)); });
+  std::for_each(rest, retired.end(),
+                [this](std::uint32_t index) { free_memory(pool->job(index)); });
   free_jobs.insert(free_jobs.end(), rest, retired.end());
   retired.erase(rest, retired.end());
 }
@@ -163,7 +164,8 @@ void Engine::State::set_leases(Job& job, const JobSpec& spec) {
   job.chunk = spec.chunk != 0 ? std::min(spec.chunk, std::max<std::uint64_t>(spec.items, 1))
                               : std::max<std::uint64_t>(spec.items / pieces, 1);
   job.chunks = (spec.items + job.chunk - 1) / job.chunk;
-  job.leases = job.chunks <= 1 ? &job.inline_lease : construct_blocks<LeaseWord>(shared, job.chunks);
+  job.leases =
+      job.chunks <= 1 ? &job.inline_lease : construct_blocks<LeaseWord>(shared, job.chunks);
   for (std::uint64_t i = 0; i < job.chunks; ++i) {
     job.leases[i].store(Lease{Lease::ready, 0, 0, 0}.pack(), std::memory_order_relaxed);
   }
@@ -255,8 +257,7 @@ Job* Engine::prepare(std::size_t bytes) {
   if (state.free_jobs.empty()) state.recycle();
   if (state.free_jobs.empty()) state.add_jobs();
   Job& job = state.pool->job(state.free_jobs.back());
-  void* payload =
-      bytes <= inline_payload ? job.inline_bytes : allocate_block(state.shared, bytes);
+  void* payload = bytes <= inline_payload ? job.inline_bytes : allocate_block(state.shared, bytes);
   state.free_jobs.pop_back();
   lock.unlock();
   for (const Abandoned& each : over) {
@@ -318,7 +319,8 @@ void Engine::wait(Job* job) {
 bool Engine::wait_for(Job* job, nanoseconds limit) {
   State& state = *state_;
   const auto start = steady_clock::now();
-  const nanoseconds spin = state.pool->cpus > 1 ? std::min<nanoseconds>(caller_spin, limit) : nanoseconds{0};
+  const nanoseconds spin =
+      state.pool->cpus > 1 ? std::min<nanoseconds>(caller_spin, limit) : nanoseconds{0};
   while (steady_clock::now() - start < spin) {
     for (int turn = 0; turn < 32; ++turn) {
       if (finished(job)) return true;

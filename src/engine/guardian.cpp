@@ -96,8 +96,10 @@ class Guardian {
       const Member& member = shm::members()[slot];
       if (!is_zygote(member) || is_watched(slot)) continue;
       Descriptor pidfd = process::open_pidfd(member.pid.load(std::memory_order_acquire));
-      if (pidfd) zygotes_.push_back({slot, std::move(pidfd)});
-      else bury_pool(slot);
+      if (pidfd)
+        zygotes_.push_back({slot, std::move(pidfd)});
+      else
+        bury_pool(slot);
     }
   }
 

@@ -75,9 +75,9 @@ struct alignas(64) Job {
   CodeToken code;
   void* payload;
   std::uint64_t items;
-  std::uint64_t chunk;   // items in a chunk
+  std::uint64_t chunk;  // items in a chunk
   std::uint64_t chunks;
-  LeaseWord* leases;     // [chunks]
+  LeaseWord* leases;        // [chunks]
   std::uint32_t may_rerun;  // running an item again gives the same result
 
   // Changed by every worker that takes part.
@@ -96,11 +96,11 @@ static_assert(std::atomic<Failure*>::is_always_lock_free, "a lock here would die
 
 /// What one worker is doing. Written by that worker; read by recovery once its death is proven.
 struct alignas(128) WorkerSlot {
-  std::atomic<std::uint32_t> job;     // index + 1; while it stands the job is not recycled
-  std::atomic<std::uint64_t> chunk;   // set before the chunk's lease is claimed
-  std::atomic<std::uint64_t> item;    // announced by Cursor; no_item: none begun
-  std::atomic<void*> pending;         // a block that is being stored in ...
-  std::atomic<void**> home;           // ... this word of a job
+  std::atomic<std::uint32_t> job;    // index + 1; while it stands the job is not recycled
+  std::atomic<std::uint64_t> chunk;  // set before the chunk's lease is claimed
+  std::atomic<std::uint64_t> item;   // announced by Cursor; no_item: none begun
+  std::atomic<void*> pending;        // a block that is being stored in ...
+  std::atomic<void**> home;          // ... this word of a job
 };
 static_assert(sizeof(WorkerSlot) == 128, "no two workers write to one line");
 
@@ -125,9 +125,9 @@ struct alignas(64) PoolState {
 
   // Constant after construction.
   std::uint32_t workers;
-  std::uint32_t shared;       // in the shared heap: the workers are processes
+  std::uint32_t shared;  // in the shared heap: the workers are processes
   std::uint32_t cpus;
-  WorkerSlot* slots;          // [workers]
+  WorkerSlot* slots;                  // [workers]
   std::atomic<std::uint32_t> zygote;  // its member slot; 0: none
 
   std::atomic<std::uint32_t> status;

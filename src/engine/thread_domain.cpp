@@ -32,8 +32,8 @@ class ThreadDomain final : public WorkerDomain {
       const std::size_t started = threads_.size();
       stop(pool);
       throw StartError("thread", error.code().value(),
-                       "only " + std::to_string(started) + " of " +
-                           std::to_string(pool.workers) + " threads could be started");
+                       "only " + std::to_string(started) + " of " + std::to_string(pool.workers) +
+                           " threads could be started");
     }
   }
 

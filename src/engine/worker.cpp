@@ -159,8 +159,8 @@ void Worker::publish(Job& job, std::uint64_t chunk, Lease lease) {
   const std::uint64_t counted = job.done.fetch_add(1, std::memory_order_seq_cst) + 1;
   // After a death the count may be short for ever, and the leases are asked. Recovery raises
   // `recount` before it looks at the leases, so one of the two sees the last DONE.
-  const bool last = counted == job.chunks ||
-                    (job.recount.load(std::memory_order_seq_cst) != 0 && all_done(job));
+  const bool last =
+      counted == job.chunks || (job.recount.load(std::memory_order_seq_cst) != 0 && all_done(job));
   if (last) finish(job);
 }
 
@@ -187,8 +187,8 @@ bool Worker::spin() {
   while (!found && steady_clock::now() < end) {
     for (int turn = 0; turn < 32 && !found; ++turn) {
       sync::cpu_relax();
-      found = pool_.tail.load(std::memory_order_relaxed) !=
-              pool_.head.load(std::memory_order_relaxed);
+      found =
+          pool_.tail.load(std::memory_order_relaxed) != pool_.head.load(std::memory_order_relaxed);
     }
   }
   set_bit(pool_.spinning, false);
@@ -241,7 +241,7 @@ void wake_workers(PoolState& pool, int count) noexcept {
 
 void* allocate_block(bool shared, std::size_t bytes) {
   if (shared) return shm::allocate(bytes, block_align);
-  return ::operator new(bytes, std::align_val_t{block_align});
+  return ::operator new (bytes, std::align_val_t{block_align});
 }
 
 void deallocate_block(bool shared, void* block) noexcept {
@@ -249,7 +249,7 @@ void deallocate_block(bool shared, void* block) noexcept {
   if (shared) {
     shm::deallocate(block);
   } else {
-    ::operator delete(block, std::align_val_t{block_align});
+    ::operator delete (block, std::align_val_t{block_align});
   }
 }
 

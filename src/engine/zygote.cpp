@@ -62,9 +62,8 @@ class Zygote {
 
   // False: the pool ends, or the program has gone.
   bool wait(int timeout_ms) {
-    pollfd events[] = {{signals_.get(), POLLIN, 0},
-                       {settings_.control, POLLIN, 0},
-                       {program_.get(), POLLIN, 0}};
+    pollfd events[] = {
+        {signals_.get(), POLLIN, 0}, {settings_.control, POLLIN, 0}, {program_.get(), POLLIN, 0}};
     if (poll(events, std::size(events), timeout_ms) < 0) return errno == EINTR;
     signalfd_siginfo info;
     while (read(signals_.get(), &info, sizeof info) > 0) {

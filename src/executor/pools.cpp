@@ -25,9 +25,8 @@ StartMethod method_of_environment() {
   if (name == "fork") return StartMethod::fork;
   if (name == "forkserver") return StartMethod::forkserver;
   if (name == "spawn") return StartMethod::spawn;
-  throw std::invalid_argument(
-      fmt::format("PROCYON_START_METHOD = \"{}\": must be automatic, fork, forkserver or spawn",
-                  name));
+  throw std::invalid_argument(fmt::format(
+      "PROCYON_START_METHOD = \"{}\": must be automatic, fork, forkserver or spawn", name));
 }
 
 engine::Settings forked(const PoolOptions& options) {

@@ -20,8 +20,8 @@ void drop_handlers() {
   for (int signal = 1; signal < SIGRTMAX; ++signal) {
     struct sigaction action = {};
     if (sigaction(signal, nullptr, &action) != 0) continue;
-    const bool stays = action.sa_handler == SIG_DFL ||
-                       (action.sa_handler == SIG_IGN && signal != SIGCHLD);
+    const bool stays =
+        action.sa_handler == SIG_DFL || (action.sa_handler == SIG_IGN && signal != SIGCHLD);
     if (!stays) set_disposition(signal, SIG_DFL);
   }
   sigset_t none;

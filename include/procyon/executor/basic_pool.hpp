@@ -51,8 +51,7 @@ class BasicPool {
   }
   /// f(x, y, ...) over one or several ranges; the shortest ends it.
   template <class F, std::ranges::input_range... Ranges>
-    requires(sizeof...(Ranges) > 0)
-  auto map(F&& f, Ranges&&... ranges) {
+  requires(sizeof...(Ranges) > 0) auto map(F&& f, Ranges&&... ranges) {
     return finish_all(start<Spread::no>(std::forward<F>(f), MapOptions{}, Results::kept,
                                         std::tuple(borrow(std::forward<Ranges>(ranges))...)));
   }
@@ -92,8 +91,10 @@ class BasicPool {
       require_shared("in", from.data(), from.size_bytes());
       require_shared("out", to.data(), to.size_bytes());
     }
-    const void* const begin = to.data();
-    const bool apart = from.data() + from.size() <= begin || to.data() + to.size() <= from.data();
+    const auto begins_after = [](const auto& one, const auto& other) {
+      return static_cast<const void*>(other.data() + other.size()) <= one.data();
+    };
+    const bool apart = begins_after(from, to) || begins_after(to, from);
     using Source = detail::Elements<T>;
     using P = detail::Payload<Spread::no, std::decay_t<F>, detail::InPlace<R>, Source>;
     finish(launch<P>(std::forward<F>(f), detail::InPlace<R>{to.data()}, from.size(), options,
@@ -174,8 +175,8 @@ class BasicPool {
     using R = detail::ResultOf<spread, G, typename Sources::Value...>;
     using Sink = typename detail::SinkFor<isolated, std::conditional_t<keep, R, void>>::type;
     if constexpr (keep && isolated && !std::is_void_v<R>) detail::require_transferable<R>();
-    const std::uint64_t count = std::apply(
-        [](const Sources&... source) { return std::min({source.count...}); }, sources);
+    const std::uint64_t count =
+        std::apply([](const Sources&... source) { return std::min({source.count...}); }, sources);
     // Items whose results are kept may be run again after a death; others may have effects.
     return launch<detail::Payload<spread, G, Sink, Sources...>>(
         std::forward<F>(f), Sink(*engine_, count), count, options, keep || !isolated,
@@ -189,11 +190,11 @@ class BasicPool {
     using Sink = typename detail::SinkFor<isolated, R>::type;
     if constexpr (isolated && !std::is_void_v<R>) detail::require_transferable<R>();
     using P = detail::Payload<Spread::no, G, Sink,
-                              decltype(detail::make_single<isolated>(
-                                  *engine_, std::forward<Args>(args)))...>;
-    return launch<P>(std::forward<F>(f), Sink(*engine_, 1), 1, MapOptions{}, true,
-                     std::tuple(detail::make_single<isolated>(*engine_,
-                                                              std::forward<Args>(args))...));
+                              decltype(detail::make_single<isolated>(*engine_,
+                                                                     std::forward<Args>(args)))...>;
+    return launch<P>(
+        std::forward<F>(f), Sink(*engine_, 1), 1, MapOptions{}, true,
+        std::tuple(detail::make_single<isolated>(*engine_, std::forward<Args>(args))...));
   }
 
   template <class P>

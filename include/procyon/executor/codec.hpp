@@ -1,4 +1,5 @@
-// How arguments and results travel: as bytes where that is right, through cereal otherwise.
+// How arguments and results travel: as bytes or as handles where that is right, through cereal
+// otherwise.
 #pragma once
 
 #include <cereal/archives/binary.hpp>
@@ -17,6 +18,8 @@
 #include <cereal/types/utility.hpp>
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
+
+#include <procyon/shm/array.hpp>
 
 #include <array>
 #include <cstddef>
@@ -49,15 +52,34 @@ constexpr bool is_bytewise_v = is_bytewise<std::remove_cv_t<T>>::value;
 
 namespace detail {
 
+/// Types whose objects may lie in shared memory as they are: bytewise ones, handles, and pairs,
+/// tuples, arrays and optionals of them.
+template <class T>
+struct IsPlaced : is_bytewise<T> {};
+template <class T>
+struct IsPlaced<Array<T>> : std::true_type {};
+template <class T>
+struct IsPlaced<RawArray<T>> : std::true_type {};
+template <class A, class B>
+struct IsPlaced<std::pair<A, B>> : std::conjunction<IsPlaced<A>, IsPlaced<B>> {};
+template <class... Ts>
+struct IsPlaced<std::tuple<Ts...>> : std::conjunction<IsPlaced<Ts>...> {};
+template <class T, std::size_t n>
+struct IsPlaced<std::array<T, n>> : IsPlaced<T> {};
+template <class T>
+struct IsPlaced<std::optional<T>> : IsPlaced<T> {};
+template <class T>
+constexpr bool is_placed = IsPlaced<std::remove_cv_t<T>>::value;
+
 template <class T>
 constexpr bool is_serialisable =
-    cereal::traits::is_output_serializable<T, cereal::BinaryOutputArchive>::value &&
-    cereal::traits::is_input_serializable<T, cereal::BinaryInputArchive>::value &&
-    std::is_default_constructible_v<T>;
+    cereal::traits::is_output_serializable<T, cereal::BinaryOutputArchive>::value&&
+        cereal::traits::is_input_serializable<T, cereal::BinaryInputArchive>::value&&
+            std::is_default_constructible_v<T>;
 
 template <class T>
 constexpr void require_transferable() {
-  static_assert(is_bytewise_v<T> || is_serialisable<T>,
+  static_assert(is_placed<T> || is_serialisable<T>,
                 "this type cannot be sent to a worker process: it is not trivially copyable and "
                 "cereal cannot serialise it (give it a serialize() member, or use ThreadPool)");
 }

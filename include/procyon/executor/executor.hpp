@@ -13,7 +13,7 @@ template <class E>
 concept Executor = requires(E& executor, void (*f)(std::size_t)) {
   executor.for_index(std::size_t{}, f);
   { executor.size() } -> std::convertible_to<std::size_t>;
-  { std::bool_constant<E::isolated>{} };
+  {std::bool_constant<E::isolated>{}};
 };
 
 }  // namespace procyon

@@ -94,7 +94,7 @@ constexpr bool is_trusted<Trusted<F>> = true;
 // copyable; so do std::tuple and base classes with members, hence by_value().
 template <class F>
 constexpr bool may_hold_reference =
-    std::is_class_v<F> && std::is_trivially_copyable_v<F> && !std::is_standard_layout_v<F> &&
+    std::is_class_v<F>&& std::is_trivially_copyable_v<F> && !std::is_standard_layout_v<F> &&
     !address_free<F> && !is_by_value<F>;
 
 /// Throws NotShareable when a word of the object is an address of memory that other processes do

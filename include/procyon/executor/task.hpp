@@ -140,8 +140,8 @@ class Task {
     try {
       job_ = engine_->prepare(sizeof(P));
       static_assert(alignof(P) <= 64);
-      payload_ = ::new (Engine::payload(job_))
-          P{std::forward<F>(f), std::move(sources), sink, count};
+      payload_ =
+          ::new (Engine::payload(job_)) P{std::forward<F>(f), std::move(sources), sink, count};
     } catch (...) {
       std::apply([&](auto&... source) { (source.clear(*engine_), ...); }, sources);
       sink.clear(*engine_, count);

@@ -93,10 +93,10 @@ struct Single {
 };
 
 template <class T>
-Encoded<T> encode_all(Engine& engine, const auto& range) {
+Encoded<T> encode_all(Engine& engine, auto&& range) {
   std::vector<std::uint64_t> offsets{0};
   std::string bytes;
-  for (const auto& value : range) {
+  for (auto&& value : range) {
     encode<T>(value, bytes);
     offsets.push_back(bytes.size());
   }
@@ -108,7 +108,7 @@ Encoded<T> encode_all(Engine& engine, const auto& range) {
 }
 
 template <class T>
-Elements<T> copy_elements(Engine& engine, const auto& range, std::size_t count, bool check) {
+Elements<T> copy_elements(Engine& engine, auto& range, std::size_t count, bool check) {
   Block block(engine, count * sizeof(T));
   T* const to = static_cast<T*>(block.get());
   std::ranges::uninitialized_copy(range, std::span<T>(to, count));
@@ -128,7 +128,7 @@ auto make_source(Engine& engine, Range&& range, bool borrow) {
     std::vector<T> gathered;
     for (auto&& value : range) gathered.emplace_back(std::forward<decltype(value)>(value));
     return make_source<isolated>(engine, gathered, false);
-  } else if constexpr (isolated && !is_bytewise_v<T>) {
+  } else if constexpr (isolated && !is_placed<T>) {
     require_transferable<T>();
     return encode_all<T>(engine, range);
   } else {
@@ -146,7 +146,7 @@ auto make_source(Engine& engine, Range&& range, bool borrow) {
 template <bool isolated, class Arg>
 auto make_single(Engine& engine, Arg&& arg) {
   using T = std::decay_t<Arg>;
-  if constexpr (isolated && !is_bytewise_v<T>) {
+  if constexpr (isolated && !is_placed<T>) {
     require_transferable<T>();
     return encode_all<T>(engine, std::views::single(std::cref(arg)));
   } else {
@@ -208,7 +208,8 @@ struct Boxed {
   void put(std::uint64_t i, engine::Cursor& cursor, R&& value) {
     std::string bytes;
     encode<R>(value, bytes);
-    auto* block = static_cast<unsigned char*>(cursor.allocate(sizeof(std::uint64_t) + bytes.size()));
+    auto* block =
+        static_cast<unsigned char*>(cursor.allocate(sizeof(std::uint64_t) + bytes.size()));
     const std::uint64_t size = bytes.size();
     std::memcpy(block, &size, sizeof size);
     if (size != 0) std::memcpy(block + sizeof size, bytes.data(), size);
@@ -226,7 +227,8 @@ struct Boxed {
   }
 };
 
-/// Results of any type, for workers in this process.
+/// Results of any type for workers in this process, and handles from any worker: each is
+/// constructed where it stays.
 template <class R>
 struct Local {
   std::optional<R>* results;
@@ -246,8 +248,9 @@ struct Local {
 
 template <bool isolated, class R>
 struct SinkFor {
-  using type = std::conditional_t<is_bytewise_v<R>, Plain<R>,
-                                  std::conditional_t<isolated, Boxed<R>, Local<R>>>;
+  using type =
+      std::conditional_t<is_bytewise_v<R>, Plain<R>,
+                         std::conditional_t<isolated && !is_placed<R>, Boxed<R>, Local<R>>>;
 };
 template <bool isolated>
 struct SinkFor<isolated, void> {
