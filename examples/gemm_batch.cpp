@@ -1,7 +1,6 @@
 // A batch of matrix products, distributed over worker processes: each has BLAS pinned to one
 // thread, and all read and write the same shared memory.
-// Output: ^64 products of 32x32 matrices: C\[63\]\(31, 31\) = 32\nthe same bits from this thread
-// alone: yes
+// Output: C\[63\]\(31, 31\) = 32.*the same bits from this thread alone: yes
 #include <procyon/linalg.hpp>
 #include <procyon/procyon.hpp>
 
