@@ -52,6 +52,9 @@ if(NOT PROCYON_SANITIZE MATCHES thread)
   add_leak_test(grandchild EXIT 1 OUTPUT "left behind:\n +process [0-9]+ .test_leaks., state S")
 endif()
 
+add_expect_test("tree: the README's example is the one that is compiled"
+  COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${here}/check_readme.cmake)
+
 # ---- Examples ---------------------------------------------------------------------------------
 # A line `// Output: REGEX` in an example's source is what its output must match.
 if(PROCYON_EXAMPLES)
