@@ -52,7 +52,7 @@ void Cursor::fail(std::uint64_t item) noexcept {
   }
   failure->item = item;
   failure->pid = getpid();
-  failure->attempt = attempt_;
+  failure->attempt = attempt_ + 1;
   failure->next = nullptr;
   WorkerSlot& slot = worker_->slot_;
   slot.home.store(reinterpret_cast<void**>(&job_->failure), std::memory_order_relaxed);

@@ -7,6 +7,7 @@
 
 #include <cxxabi.h>
 
+#include <any>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -38,12 +39,15 @@ class Placed : public E, public Where {
       : E(std::forward<Args>(args)...), Where(place) {}
 };
 
-// As above for types whose constructors take no text.
+// As above for types that make their text themselves: rebuilt with the one that they had.
 template <class E>
 class PlacedWithText : public E, public Where {
  public:
-  PlacedWithText(const Where& place, std::string text)
-      : E(), Where(place), text_(std::make_shared<std::string>(std::move(text))) {}
+  template <class... Args>
+  PlacedWithText(const Where& place, std::string text, Args&&... args)
+      : E(std::forward<Args>(args)...),
+        Where(place),
+        text_(std::make_shared<std::string>(std::move(text))) {}
   const char* what() const noexcept override { return text_->c_str(); }
 
  private:
@@ -53,8 +57,9 @@ class PlacedWithText : public E, public Where {
 struct Decoded {
   Where place;
   std::string text;
-  std::string type;
+  std::string detail;  // the name of an unknown type, or the phase of a StartError
   int code;
+  std::uint32_t category;
 };
 
 struct Codec {
@@ -72,19 +77,40 @@ Codec by_name() {
   return {typeid(E), [](const Decoded& in) { throw PlacedWithText<E>(in.place, in.text); }};
 }
 
-// system_error appends the code's text to its what(): rebuilt with the text it already has.
-void raise_system_error(const Decoded& in) {
-  class Rebuilt : public std::system_error {
-   public:
-    Rebuilt(int code, std::string text)
-        : std::system_error(code, std::generic_category()),
-          text_(std::make_shared<std::string>(std::move(text))) {}
-    const char* what() const noexcept override { return text_->c_str(); }
+// Categories that have the same meaning in every process; another one arrives as the first.
+const std::error_category* const categories[] = {&std::generic_category(), &std::system_category(),
+                                                 &std::iostream_category(),
+                                                 &std::future_category()};
 
-   private:
-    std::shared_ptr<std::string> text_;
-  };
-  throw Placed<Rebuilt>(in.place, in.code, in.text);
+std::uint32_t find_category(const std::error_category& category) noexcept {
+  for (std::uint32_t i = 0; i < std::size(categories); ++i) {
+    if (*categories[i] == category) return i;
+  }
+  return 0;
+}
+
+std::error_code code_of(const Decoded& in) noexcept {
+  return {in.code, *categories[in.category % std::size(categories)]};
+}
+
+void raise_system_error(const Decoded& in) {
+  throw PlacedWithText<std::system_error>(in.place, in.text, code_of(in));
+}
+void raise_stream_failure(const Decoded& in) {
+  throw PlacedWithText<std::ios_base::failure>(in.place, in.text, in.text, code_of(in));
+}
+void raise_filesystem_error(const Decoded& in) {
+  throw PlacedWithText<std::filesystem::filesystem_error>(in.place, in.text, in.text, code_of(in));
+}
+void raise_future_error(const Decoded& in) {
+  throw PlacedWithText<std::future_error>(in.place, in.text, std::future_errc(in.code));
+}
+void raise_regex_error(const Decoded& in) {
+  throw PlacedWithText<std::regex_error>(in.place, in.text,
+                                         static_cast<std::regex_constants::error_type>(in.code));
+}
+void raise_start_error(const Decoded& in) {
+  throw PlacedWithText<StartError>(in.place, in.text, in.detail, in.code, std::string());
 }
 
 // A type is found by its exact dynamic type: a user's class derived from one of these is not one.
@@ -108,7 +134,7 @@ const Codec codecs[] = {
     by_name<std::bad_weak_ptr>(),
     by_name<std::bad_optional_access>(),
     by_name<std::bad_variant_access>(),
-    {typeid(std::system_error), raise_system_error},
+    by_name<std::bad_any_cast>(),
     by_text<Error>(),
     by_text<NotShareable>(),
     by_text<PoolClosed>(),
@@ -116,16 +142,26 @@ const Codec codecs[] = {
     by_text<TimeoutError>(),
     by_text<BrokenPool>(),
     by_text<SharedMemoryError>(),
+    {typeid(StartError), raise_start_error},
+    {typeid(std::system_error), raise_system_error},
+    {typeid(std::ios_base::failure), raise_stream_failure},
+    {typeid(std::filesystem::filesystem_error), raise_filesystem_error},
+    {typeid(std::future_error), raise_future_error},
+    {typeid(std::regex_error), raise_regex_error},
 };
 constexpr std::uint32_t unknown_type = 0xffff;
 
 struct EncodedHeader {
   std::uint32_t codec;
   std::int32_t code;
-  std::uint64_t text_size;  // then the text, then the type's name
+  std::uint32_t category;
+  std::uint64_t text_size;  // then the text, then the detail
 };
 
-std::uint32_t find_codec(const std::type_info& type) {
+std::uint32_t find_codec(const std::type_info& thrown) {
+  // What libstdc++'s streams throw is a class of its own, derived from the one that it stands for.
+  const bool by_stream = std::string_view(thrown.name()) == "St13__ios_failure";
+  const std::type_index type = by_stream ? typeid(std::ios_base::failure) : thrown;
   for (std::uint32_t i = 0; i < std::size(codecs); ++i) {
     if (codecs[i].type == type) return i;
   }
@@ -141,9 +177,9 @@ std::string readable_name(const std::type_info* type) {
 }
 
 Failure* encode(const PoolState& pool, EncodedHeader header, std::string_view text,
-                std::string_view type) {
+                std::string_view detail) {
   header.text_size = text.size();
-  const std::size_t size = sizeof header + text.size() + type.size();
+  const std::size_t size = sizeof header + text.size() + detail.size();
   auto* failure = static_cast<Failure*>(allocate_block(pool.shared != 0, sizeof(Failure) + size));
   *failure = {};
   failure->kind = Failure::Kind::encoded;
@@ -151,7 +187,9 @@ Failure* encode(const PoolState& pool, EncodedHeader header, std::string_view te
   unsigned char* out = failure->bytes();
   std::memcpy(out, &header, sizeof header);
   if (!text.empty()) std::memcpy(out + sizeof header, text.data(), text.size());
-  if (!type.empty()) std::memcpy(out + sizeof header + text.size(), type.data(), type.size());
+  if (!detail.empty()) {
+    std::memcpy(out + sizeof header + text.size(), detail.data(), detail.size());
+  }
   return failure;
 }
 
@@ -173,11 +211,12 @@ std::exception_ptr& original(Failure& failure) {
   EncodedHeader header;
   std::memcpy(&header, failure.bytes(), sizeof header);
   const char* text = reinterpret_cast<const char*>(failure.bytes() + sizeof header);
-  const std::size_t type_size = failure.size - sizeof header - header.text_size;
+  const std::size_t detail_size = failure.size - sizeof header - header.text_size;
   const Decoded decoded{place, std::string(text, header.text_size),
-                        std::string(text + header.text_size, type_size), header.code};
+                        std::string(text + header.text_size, detail_size), header.code,
+                        header.category};
   if (header.codec < std::size(codecs)) codecs[header.codec].raise(decoded);
-  throw Placed<RemoteError>(place, decoded.type, decoded.text);
+  throw Placed<RemoteError>(place, decoded.detail, decoded.text);
 }
 
 WorkerCrashed::Death death_of(const Failure& failure) {
@@ -198,15 +237,24 @@ Failure* encode_current_exception(const PoolState& pool) {
   } catch (const std::exception& error) {
     const std::uint32_t codec = find_codec(typeid(error));
     if (codec == unknown_type && pool.shared == 0) return keep_original(pool);
-    EncodedHeader header{codec, 0, 0};
+    EncodedHeader header{codec, 0, 0, 0};
+    std::string detail = readable_name(&typeid(error));
     if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
       header.code = system->code().value();
+      header.category = find_category(system->code().category());
+    } else if (const auto* future = dynamic_cast<const std::future_error*>(&error)) {
+      header.code = future->code().value();
+    } else if (const auto* regex = dynamic_cast<const std::regex_error*>(&error)) {
+      header.code = static_cast<std::int32_t>(regex->code());
+    } else if (const auto* start = dynamic_cast<const StartError*>(&error)) {
+      header.code = start->code();
+      detail = start->phase();
     }
-    return encode(pool, header, error.what(), readable_name(&typeid(error)));
+    return encode(pool, header, error.what(), detail);
   } catch (...) {
     if (pool.shared == 0) return keep_original(pool);
     const std::string name = readable_name(abi::__cxa_current_exception_type());
-    return encode(pool, {unknown_type, 0, 0}, "an exception of type " + name, name);
+    return encode(pool, {unknown_type, 0, 0, 0}, "an exception of type " + name, name);
   }
 }
 
