@@ -385,6 +385,7 @@ void Engine::close() noexcept {
 
 void Engine::terminate() noexcept {
   State& state = *state_;
+  if (state.generation != process::fork_generation()) return;
   const std::scoped_lock ending(state.ending);
   {
     const std::scoped_lock lock(state.mutex);

@@ -96,6 +96,8 @@ class ProcessDomain final : public WorkerDomain {
   void stop(PoolState& pool) noexcept override {
     if (zygote_ == 0) return;
     pool.status.store(PoolState::stopping, std::memory_order_seq_cst);
+    // Not only closed: processes that were forked meanwhile may hold copies of it.
+    shutdown(control_.get(), SHUT_RDWR);
     control_.reset();
     if (!process::wait_until_gone(zygote_, stop_patience)) kill(zygote_, SIGKILL);
     process::reap(zygote_);
