@@ -76,7 +76,15 @@ class AsyncResult {
   /// False: the time was up first.
   template <class Rep, class Period>
   bool wait_for(std::chrono::duration<Rep, Period> limit) const {
-    return pending_->wait_for(std::chrono::duration_cast<std::chrono::nanoseconds>(limit));
+    using std::chrono::nanoseconds;
+    // Compared as floating point: longer times than nanoseconds can count are the longest of them.
+    const std::chrono::duration<double, std::nano> wanted(limit);
+    if (wanted >= std::chrono::duration<double, std::nano>(nanoseconds::max())) {
+      return pending_->wait_for(nanoseconds::max());
+    }
+    const bool positive = wanted > wanted.zero();
+    return pending_->wait_for(positive ? std::chrono::duration_cast<nanoseconds>(limit)
+                                       : nanoseconds(0));
   }
 
   /// Waits, and returns the result or throws the task's failure. May be called again.
