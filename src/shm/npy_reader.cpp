@@ -244,12 +244,3 @@ void NpyReader::Opened::read_fortran(std::byte* target) const {
 }
 
 }  // namespace procyon::detail
-
-namespace procyon {
-
-NpyInfo npy_info(const std::filesystem::path& path) {
-  const detail::NpyReader reader(path);
-  return {reader.type().kind, reader.type().size, reader.shape()};
-}
-
-}  // namespace procyon

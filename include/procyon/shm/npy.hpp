@@ -45,17 +45,14 @@ concept NpyElement = std::same_as<T, float> || std::same_as<T, double> ||
      !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> && !std::same_as<T, char16_t> &&
      !std::same_as<T, char32_t>);
 
+/// What can be asked for: such an element, or a const one.
+template <class T>
+concept NpyReadable = NpyElement<std::remove_const_t<T>>;
+
 /// The contents of a .npy file.
 template <class T>
 struct NpyArray {
   Array<T> data;                   ///< in C order: the last index moves fastest
-  std::vector<std::size_t> shape;  ///< empty: a single number
-};
-
-/// What a .npy file says of itself, for programs that decide by it which `load_npy` to call.
-struct NpyInfo {
-  char kind = 'f';                 ///< 'f', 'c' (complex), 'i' or 'u'
-  std::size_t element_size = 0;    ///< bytes an element
   std::vector<std::size_t> shape;  ///< empty: a single number
 };
 
@@ -106,8 +103,34 @@ class NpyOutput {
 
 }  // namespace detail
 
-/// Type and shape of the .npy file at `path`. Throws as `load_npy` does.
-NpyInfo npy_info(const std::filesystem::path& path);
+/// A .npy file, opened and checked: for programs that decide by its type and shape what to do with
+/// it. Throws as `load_npy` does. A pipe is read to the end of the array by the constructor.
+class NpyFile {
+ public:
+  explicit NpyFile(const std::filesystem::path& path) : reader_(path) {}
+
+  char kind() const { return reader_.type().kind; }  ///< 'f', 'c' (complex), 'i' or 'u'
+  std::size_t element_size() const { return reader_.type().size; }  ///< in bytes
+  const std::vector<std::size_t>& shape() const { return reader_.shape(); }
+
+  /// The array, as `load_npy` describes it.
+  template <NpyReadable T>
+  NpyArray<T> load() const {
+    using Element = std::remove_const_t<T>;
+    reader_.require(detail::element_type<Element>());
+    if (reader_.count() > 0 && reader_.mappable(alignof(Element))) {
+      return {detail::adopt_mapping<T>(reader_.descriptor(), reader_.mapped_bytes(),
+                                       reader_.data_offset(), reader_.count()),
+              reader_.shape()};
+    }
+    Array<T> data(reader_.count());
+    if (reader_.count() > 0) reader_.read_into(const_cast<Element*>(data.data()));
+    return {std::move(data), reader_.shape()};
+  }
+
+ private:
+  detail::NpyReader reader_;
+};
 
 /// The array in the .npy file at `path`, in shared memory, so that every process may use it.
 ///
@@ -116,26 +139,15 @@ NpyInfo npy_info(const std::filesystem::path& path);
 /// writing to it faults, and `data.clone()` is a copy that may be written. It follows the file:
 /// where another program writes to the file in place the elements change, and where it makes the
 /// file shorter the kernel answers the next access with SIGBUS. Replacing the file (as `save_npy`
-/// and most programs do) leaves the array as it is. Any other order, and a pipe or device, is read
-/// into the heap in C order.
+/// and most programs do) leaves the array as it is. Any other order, a pipe or a device, and any
+/// file in a worker, is read into the heap in C order.
 ///
 /// Throws `std::system_error` where the file cannot be opened or read, `std::invalid_argument`
 /// where it is no sound .npy file of T (arrays of Python objects are refused: reading one would
-/// run code from the file), and `SharedMemoryError`. Each names the file.
-template <class T>
-requires NpyElement<std::remove_const_t<T>> NpyArray<T> load_npy(
-    const std::filesystem::path& path) {
-  using Element = std::remove_const_t<T>;
-  const detail::NpyReader reader(path);
-  reader.require(detail::element_type<Element>());
-  if (reader.count() > 0 && reader.mappable(alignof(Element))) {
-    return {detail::adopt_mapping<T>(reader.descriptor(), reader.mapped_bytes(),
-                                     reader.data_offset(), reader.count()),
-            reader.shape()};
-  }
-  Array<T> data(reader.count());
-  if (reader.count() > 0) reader.read_into(const_cast<Element*>(data.data()));
-  return {std::move(data), reader.shape()};
+/// run code from the file), each naming the file, and `SharedMemoryError`.
+template <NpyReadable T>
+NpyArray<T> load_npy(const std::filesystem::path& path) {
+  return NpyFile(path).load<T>();
 }
 
 /// A .npy file about to be written: what can go wrong goes wrong in the constructor, before the
