@@ -1,0 +1,45 @@
+// What the parts of the contract share.
+#pragma once
+
+#include <procyon/procyon.hpp>
+
+#include <cstddef>
+#include <numeric>
+#include <type_traits>
+#include <vector>
+
+#include "catch.hpp"
+
+namespace contract {
+
+/// A pool of so many workers; a SerialPool has the one it has.
+template <class P>
+P make_pool(std::size_t workers = 3) {
+  if constexpr (std::is_same_v<P, procyon::SerialPool>) {
+    return P();
+  } else {
+    return P(workers);
+  }
+}
+
+/// first, first + 1, ...
+inline std::vector<int> count_from(int first, std::size_t count) {
+  std::vector<int> numbers(count);
+  std::iota(numbers.begin(), numbers.end(), first);
+  return numbers;
+}
+
+/// What `call` throws, as E; a failed assertion where it throws nothing, and whatever it throws
+/// where that is not an E.
+template <class E, class F>
+E caught(F&& call) {
+  try {
+    call();
+  } catch (const E& error) {
+    return error;
+  }
+  FAIL("nothing was thrown");
+  throw 0;
+}
+
+}  // namespace contract
