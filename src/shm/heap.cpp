@@ -63,7 +63,9 @@ void* with_trim(Allocate allocate) {
 void free_small(void* block, Chunk& book, Span span, std::uint32_t chunk) {
   const auto offset = static_cast<std::size_t>(static_cast<char*>(block) - chunk_address(chunk));
   Word& word = chunk_words(chunk)[block_index(offset, span.size_class)];
-  const std::uint32_t freed = book.freed.fetch_add(1, std::memory_order_relaxed) + 1;
+  // Not one atomic step, which would cost as much as all the rest: a hint may lose a count.
+  const std::uint32_t freed = book.freed.load(std::memory_order_relaxed) + 1;
+  book.freed.store(freed, std::memory_order_relaxed);
   const bool maybe_empty = freed >= book.live.load(std::memory_order_relaxed) &&
                            book.home.load(std::memory_order_relaxed) == my_word();
   // The last access: from here on the heap may be closed by another thread.
@@ -87,8 +89,7 @@ Word& word_of(const void* block) noexcept {
 
 void* allocate(std::size_t bytes, std::size_t align) {
   check_member();
-  const std::size_t size_class =
-      bytes <= max_small && align <= 64 ? find_class(bytes, 1) : find_class(bytes, align);
+  const std::size_t size_class = find_class(bytes, align);
   Local& mine = local();
   const std::lock_guard lock(mine.mutex);
   if (size_class < class_count) {

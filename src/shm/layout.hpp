@@ -131,12 +131,15 @@ struct alignas(64) Chunk {
   Word home;                              // hint: block_word of the extent's owner
   Word extent;                            // of the extent that begins here
   std::atomic<std::uint32_t> freed;       // slab: blocks freed since the owner last counted
-  std::atomic<std::uint32_t> live;        // slab: used then, plus taken since; the owner writes it
+  std::atomic<std::uint32_t> live;        // slab: used then, plus taken since; current_slab or not
   std::atomic<std::uint32_t> backed;      // its 64 KiB are surely backed
   std::atomic<std::uint32_t> word_bytes;  // so many bytes of its block words are surely backed
   std::uint32_t index;                    // slab: its place in the owner's private list
 };
 static_assert(sizeof(Chunk) == 64);
+
+/// In `live` of a slab that its class is being served from: it is not to be retired.
+constexpr std::uint32_t current_slab = 1U << 16;
 
 /// What a process is about to do that its death may interrupt.
 struct alignas(64) Intent {

@@ -23,14 +23,19 @@ struct Cursor {
   std::uint32_t chunk = 0;
 };
 
-struct Local {
-  std::mutex punching;  // guards this process's Intent; taken before `mutex`, where both are
-  std::mutex mutex;     // guards everything below
+/// Short cuts. Guarded by `Local::mutex`.
+struct Hints {
   std::array<Cursor, class_count> cursors{};
   std::array<std::vector<std::uint32_t>, class_count> slabs;  // all slabs of this process
   std::array<std::size_t, class_count> probes{};              // where the next search begins
   std::set<std::pair<std::uint32_t, std::uint32_t>> runs;  // {length, first}: free, in own extents
-  std::uint32_t next_extent = 16;                          // chunks
+  std::uint32_t next_ahead = 1;                            // chunks to back at once
+  std::uint32_t next_extent = 16;                          // chunks to claim at once
+};
+
+struct Local : Hints {
+  std::mutex punching;  // guards this process's Intent; taken before `mutex`, where both are
+  std::mutex mutex;
 };
 
 /// Never destroyed: blocks are freed until the very end of the process.

@@ -75,10 +75,7 @@ bool close_heap_if_unused() noexcept {
   }
   self_word.store(0, std::memory_order_relaxed);
   unreserve();
-  mine.cursors = {};
-  for (auto& list : mine.slabs) list.clear();
-  mine.runs.clear();
-  mine.next_extent = Local{}.next_extent;
+  static_cast<Hints&>(mine) = {};
   return true;
 }
 

@@ -11,8 +11,8 @@
 namespace procyon::shm {
 namespace {
 
-constexpr std::int64_t most_spare = 1024;     // chunks kept backed for reuse, in the whole heap
-constexpr std::uint32_t backed_at_once = 16;  // chunks, where little is needed
+constexpr std::int64_t most_spare = 1024;  // chunks kept backed for reuse, in the whole heap
+constexpr std::uint32_t most_ahead = 16;   // chunks backed at once, where one is needed
 
 std::int64_t spare_limit() noexcept {
   return std::min<std::int64_t>(most_spare,
@@ -49,7 +49,9 @@ void back_run(std::uint32_t first, std::uint32_t need, std::uint32_t length) {
   if (was.cold)
     span.store(span_word({SpanState::free, false, 0, length}), std::memory_order_release);
   if (ready < need) {
-    const std::uint32_t ahead = std::min(length, backed_at_once);
+    std::uint32_t& next = local().next_ahead;
+    const std::uint32_t ahead = std::min(length, next);
+    next = std::min(next * 2, most_ahead);
     const bool more = ahead > need && !is_too_much(2 * ahead);
     const std::uint32_t count = more ? ahead : need;
     const std::uint32_t had = more ? backed_chunks(first, count) : ready;
@@ -109,7 +111,7 @@ bool take_chunks(std::uint32_t need, std::size_t size_class, std::uint32_t& firs
   }
   if (length > need) {
     const std::uint32_t rest = length - need;
-    const std::uint32_t probe = std::min(rest, backed_at_once);
+    const std::uint32_t probe = std::min(rest, most_ahead);
     const bool cold = was_cold && backed_chunks(first + need, probe) == 0;
     region.chunks[first + need].span.store(span_word({SpanState::free, cold, 0, rest}),
                                            std::memory_order_release);
@@ -166,12 +168,12 @@ bool is_too_much(std::uint32_t chunks) noexcept {
 void unback_chunks(std::uint32_t first, std::uint32_t length) noexcept {
   for (std::uint32_t at = first; at < first + length; ++at) {
     Chunk& chunk = region.chunks[at];
-    chunk.backed.store(0, std::memory_order_relaxed);
+    // Release, here and below: the page must not be gone before its mark, whenever a death comes.
+    chunk.backed.store(0, std::memory_order_release);
     if (chunk.word_bytes.load(std::memory_order_relaxed) == 0) continue;
     chunk.word_bytes.store(0, std::memory_order_release);
     unback_pages(chunk_words(at), word_bytes_per_chunk);
   }
-  std::atomic_thread_fence(std::memory_order_release);
   unback_pages(chunk_address(first), std::size_t{length} * chunk_bytes);
 }
 

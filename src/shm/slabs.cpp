@@ -46,13 +46,18 @@ bool has_words(std::uint32_t chunk, std::size_t size_class) noexcept {
 
 /// Makes an own slab the current one of its class.
 void open_slab(std::uint32_t chunk, std::size_t size_class) noexcept {
+  Cursor& cursor = local().cursors[size_class];
+  const Cursor last = cursor;
   Chunk& book = region.chunks[chunk];
   book.freed.store(0, std::memory_order_relaxed);
-  book.live.store(count_used(chunk, size_class), std::memory_order_relaxed);
+  book.live.store(count_used(chunk, size_class) | current_slab, std::memory_order_relaxed);
   book.home.store(my_word(), std::memory_order_relaxed);
   Word* words = chunk_words(chunk);
-  local().cursors[size_class] = {words, words + class_capacity(size_class), &book,
-                                 chunk_address(chunk), chunk};
+  cursor = {words, words + class_capacity(size_class), &book, chunk_address(chunk), chunk};
+  if (last.book == nullptr || last.chunk == chunk) return;
+  const std::uint32_t live = last.book->live.load(std::memory_order_relaxed) & ~current_slab;
+  last.book->live.store(live, std::memory_order_relaxed);
+  if (last.book->freed.load(std::memory_order_relaxed) >= live) retire_slab(last.chunk);
 }
 
 /// Whether a chunk is still a slab of the class with at least `least` free blocks.
@@ -177,7 +182,8 @@ std::uint32_t count_used(std::uint32_t chunk, std::size_t size_class) noexcept {
   const Word* words = chunk_words(chunk);
   std::uint32_t used = 0;
   for (std::uint32_t i = 0; i < class_capacity(size_class); ++i) {
-    used += words[i].load(std::memory_order_relaxed) != 0;
+    // Acquire: whoever closes the heap because of this comes after the last user.
+    used += words[i].load(std::memory_order_acquire) != 0;
   }
   return used;
 }
@@ -194,14 +200,15 @@ bool slab_is_empty(std::uint32_t chunk, Span span) noexcept {
 std::uint32_t slab_room(std::uint32_t chunk, Span span) noexcept {
   const Chunk& book = region.chunks[chunk];
   const std::uint32_t capacity = class_capacity(span.size_class);
-  const std::uint32_t live = std::min(book.live.load(std::memory_order_relaxed), capacity);
+  const std::uint32_t counted = book.live.load(std::memory_order_relaxed) & ~current_slab;
+  const std::uint32_t live = std::min(counted, capacity);
   return std::min(capacity - live + book.freed.load(std::memory_order_relaxed), capacity);
 }
 
 std::size_t find_class(std::size_t bytes, std::size_t align) noexcept {
   if (bytes > max_small || align > max_small) return class_count;
   std::size_t size_class = classes_by_size[(bytes + 63) / 64];
-  while (size_class < class_count && class_sizes[size_class] % align != 0) ++size_class;
+  while (size_class < class_count && (class_sizes[size_class] & (align - 1)) != 0) ++size_class;
   return size_class;
 }
 

@@ -1,5 +1,7 @@
 // A member is killed at every instruction of each operation of the heap, as far as that makes a
 // difference: after every change of shared memory or of its pages. What survives must be sound.
+// Not under sanitizers: a step at a time, their instructions take minutes.
+#include "support.hpp"
 #if defined(__x86_64__) || defined(__aarch64__)
 #include <sys/mman.h>
 #include <sys/ptrace.h>
@@ -16,8 +18,6 @@
 #include <procyon/shm/heap.hpp>
 
 #include "catch.hpp"
-#include "shm/local.hpp"
-#include "support.hpp"
 
 using namespace heap_test;
 using procyon::shared_heap;
@@ -119,6 +119,7 @@ std::string judge(const Case& one, Child child) {
 }
 
 void sweep(const Case& one) {
+  if (is_sanitized) return;
   std::size_t points = 0;
   bool on_the_way = true;
   for (std::size_t changes = 0; on_the_way; changes += changes < one.dense ? 1 : 5, ++points) {
@@ -198,7 +199,6 @@ TEST_CASE("death in giving pages back", "[process][sweep]") {
   SECTION("of an own block") { sweep({shm::open_heap, make, free_it, free_given}); }
   SECTION("of slabs") {
     const auto prepare = [] {
-      shm::local();
       void* kept = shm::allocate(1000000);
       shm::deallocate(kept);
       std::vector<void*> blocks;
