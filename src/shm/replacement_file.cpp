@@ -29,6 +29,13 @@ fs::path followed(fs::path path) {
   return path;
 }
 
+/// Not so for what a link under /proc leads to: a pipe, or a file that has lost its name.
+bool is_same_file(const fs::path& path, const struct stat& file) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 && found.st_dev == file.st_dev &&
+         found.st_ino == file.st_ino;
+}
+
 fs::path folder_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
@@ -55,12 +62,12 @@ ReplacementFile::ReplacementFile(const fs::path& path, std::size_t bytes, Naming
     : ReplacementFile(path) {
   struct stat old {};
   if (path.empty()) fail(ENOENT, "the name is empty");
-  const bool exists = ::stat(target_.c_str(), &old) == 0;
+  const bool exists = ::stat(path.c_str(), &old) == 0;
   if (!exists && errno != ENOENT) fail(errno);
   if (exists && S_ISDIR(old.st_mode)) fail(EISDIR, "name a file in it");
   if (!target_.has_filename()) fail(EISDIR, "name a file in it");
-  if (exists && ::faccessat(AT_FDCWD, target_.c_str(), W_OK, AT_EACCESS) != 0) fail(errno);
-  if (exists && !S_ISREG(old.st_mode)) {
+  if (exists && ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) fail(errno);
+  if (exists && (!S_ISREG(old.st_mode) || !is_same_file(target_, old))) {
     open_in_place();
     return;
   }
@@ -79,7 +86,7 @@ ReplacementFile::~ReplacementFile() {
 
 void ReplacementFile::open_in_place() {
   in_place_ = true;
-  file_ = base::Descriptor(::open(target_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+  file_ = base::Descriptor(::open(path_.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY));
   if (!file_) fail(errno);
 }
 

@@ -43,7 +43,7 @@ class ReplacementFile {
   std::filesystem::path target_;  // symbolic links followed
   base::Descriptor folder_, file_;
   std::string temporary_;  // its name in `folder_`; empty: it has none
-  bool in_place_ = false;  // a device or pipe, which cannot be replaced
+  bool in_place_ = false;  // a device, a pipe, a file without a name: cannot be replaced
 };
 
 }  // namespace procyon::shm

@@ -366,6 +366,19 @@ TEST_CASE("a pipe is written in place, not replaced, and its errors are reported
   CHECK(folder.names() == std::vector<std::string>{"pipe"});
 }
 
+TEST_CASE("a link to an open file that has lost its name leads to that file") {
+  const Folder folder;
+  const fs::path path = folder / "lost.npy";
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  REQUIRE(file >= 0);
+  fs::remove(path);
+  fs::create_symlink("/proc/self/fd/" + std::to_string(file), folder / "link");
+  save_npy(folder / "link", std::vector<double>{1, 2}, {2});
+  CHECK(load_npy<double>(folder / "link").data[1] == 2);
+  CHECK(folder.names() == std::vector<std::string>{"link"});
+  ::close(file);
+}
+
 TEST_CASE("a process killed in the middle of writing leaves nothing behind", "[process]") {
   const Folder folder;
   save_npy(folder / "c.npy", std::vector<double>{1}, {1});

@@ -1,0 +1,11 @@
+#include <procyon/process/init.hpp>
+
+#include <csignal>
+
+#include "procyon/command.hpp"
+
+int main(int argc, char** argv) {
+  procyon::init(argc, argv);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file past the size limit is an error with a message
+  return procyon::tool::run_command(argc, argv);
+}
