@@ -54,8 +54,8 @@ class Guardian {
   // Returns when the program has gone, and everything of its with it.
   int run() {
     while (program_ && getppid() == program_pid_) {
+      watch_new_zygotes();  // first: those whose workers are recovered are told
       recover_the_dead();
-      watch_new_zygotes();
       if (!wait()) break;
     }
     for (const Watched& zygote : zygotes_) send(zygote.pidfd, SIGKILL);
