@@ -79,6 +79,9 @@ struct Engine::State {
   std::vector<std::uint32_t> retired;  // released, but a worker's slot named them
   std::vector<Abandoned> abandoned;
 
+  // When somebody who only asks, and does not wait, last had the helpers looked after.
+  std::atomic<steady_clock::rep> looked_after{0};
+
   std::recursive_mutex ending;  // one thread ends the workers; it may destroy payloads meanwhile
 
   State(Domain where, const Settings& settings);
@@ -311,6 +314,18 @@ bool Engine::finished(Job* job) noexcept {
   return true;
 }
 
+bool Engine::ready(Job* job) noexcept {
+  if (finished(job)) return true;
+  const auto now = steady_clock::now().time_since_epoch();
+  auto before = state_->looked_after.load(std::memory_order_relaxed);
+  if (now - steady_clock::duration(before) < look_after_every ||
+      !state_->looked_after.compare_exchange_strong(before, now.count())) {
+    return false;
+  }
+  state_->domain->look_after(*state_->pool);
+  return finished(job);
+}
+
 void Engine::wait(Job* job) {
   while (!wait_for(job, std::chrono::hours{1})) {
   }
@@ -336,7 +351,7 @@ bool Engine::wait_for(Job* job, nanoseconds limit) {
     const auto word = job->state.fetch_or(Job::has_waiters, std::memory_order_seq_cst);
     if (finished(job)) return true;
     const nanoseconds left = limit - (steady_clock::now() - start);
-    if (left.count() <= 0) return false;
+    if (left.count() <= 0) return ready(job);
     sync::futex_wait(job->state, word | Job::has_waiters,
                      std::min<nanoseconds>(left, look_after_every));
     if (!finished(job)) state.domain->look_after(*state.pool);

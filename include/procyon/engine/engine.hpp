@@ -49,6 +49,9 @@ class Engine {
   /// True: every item that had to run has run, and nobody touches the payload any more. What the
   /// workers wrote is visible.
   bool finished(Job* job) noexcept;
+  /// As `finished`, for callers that ask again and again instead of waiting: now and then it makes
+  /// good the loss of helpers, without which a death would not be noticed.
+  bool ready(Job* job) noexcept;
   void wait(Job* job);
   bool wait_for(Job* job, std::chrono::nanoseconds limit);
   /// Throws the failure of the lowest item that failed; nothing where none did. Requires: finished.

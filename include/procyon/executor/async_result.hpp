@@ -30,7 +30,7 @@ template <class R, class P, class Take>
 class PendingTask final : public Pending<R> {
  public:
   PendingTask(Task<P> task, Take take) : task_(std::move(task)), take_(std::move(take)) {}
-  bool ready() const noexcept override { return task_.engine().finished(task_.job()); }
+  bool ready() const noexcept override { return task_.engine().ready(task_.job()); }
   bool wait_for(std::chrono::nanoseconds limit) const override {
     return task_.engine().wait_for(task_.job(), limit);
   }
