@@ -10,8 +10,9 @@ namespace procyon::tool {
 
 /// The options as written; empty where not given.
 struct BenchText {
-  std::string sizes, batch, dtype, workers, operands, shared, repetitions, seconds, seed;
-  std::string json, csv, plot;
+  std::string sizes = {}, batch = {}, dtype = {}, workers = {}, operands = {}, shared = {};
+  std::string repetitions = {}, seconds = {}, seed = {};
+  std::string json = {}, csv = {}, plot = {};
   bool no_blas_fix = false;
 };
 

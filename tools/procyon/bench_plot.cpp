@@ -96,7 +96,7 @@ std::string ratio_panel(const BenchRun& run) {
       "set origin 0.62,0\nset size 0.38,0.62\nset title 'process mode'\nset ylabel 'times as "
       "fast'\n"
       "unset y2label\nunset y2tics\nset ytics mirror\nset yrange [0:{:.2f}]\n"
-      "set key bottom right\n"
+      "set key default\nset key inside bottom right\n"
       "plot 1 with lines dt 2 lc rgb '#555555' notitle, "
       "'data' using 1:7 with linespoints lw 2 pt 7 lc rgb '{}' title 'as thread mode', "
       "'data' using 1:8 with linespoints lw 2 pt 5 lc rgb '{}' title 'as serial'\n",
