@@ -50,6 +50,8 @@ void add_gemm(CLI::App& bench) {
   gemm->add_option("--csv", text->csv, "The table")->type_name("FILE");
   gemm->add_option("--plot", text->plot, "GFLOP/s and ratios over size (needs gnuplot)")
       ->type_name("FILE.svg");
+  gemm->add_flag("--pin", text->pin,
+                 "Keep each thread and process of the pools on one CPU (default: they may move)");
   gemm->add_flag("--no-blas-fix", text->no_blas_fix,
                  "Keep the kernels that OpenBLAS chose, right or wrong for this CPU");
   gemm->callback([text] { bench_gemm(check_options(*text)); });

@@ -64,10 +64,13 @@ ordered_json to_json(const BenchRun& run) {
   json["benchmark"] = "gemm";
   json["environment"] = run.environment;
   json["blas_fix"] = run.blas_fix;
-  json["options"] = {
-      {"dtype", run.options.dtype()},   {"operands", run.options.hot ? "hot" : "streaming"},
-      {"workers", run.options.workers}, {"repetitions", run.options.repetitions},
-      {"time", run.options.seconds},    {"seed", run.options.seed}};
+  json["options"] = {{"dtype", run.options.dtype()},
+                     {"operands", run.options.hot ? "hot" : "streaming"},
+                     {"workers", run.options.workers},
+                     {"pinned_to_cpus", run.options.pin},
+                     {"repetitions", run.options.repetitions},
+                     {"time", run.options.seconds},
+                     {"seed", run.options.seed}};
   json["peak_gflops"] = {
       {"one_core", run.peak_one}, {"all_cores", run.peak_all}, {"vectors", run.peak_vectors}};
   json["triad_gigabytes_per_second"] = {{"one_core", run.triad.one_core},

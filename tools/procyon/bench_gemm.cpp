@@ -32,7 +32,7 @@ class GemmBench {
  public:
   explicit GemmBench(BenchRun& run)
       : run_(run),
-        pools_(run.options.workers),
+        pools_(run.options.workers, run.options.pin),
         peak_(run.options.single_precision),
         random_(run.options.seed) {}
 

@@ -32,7 +32,9 @@ const char* mode_key(Mode mode);
 
 /// The pools of a whole run. The processes are started first, while there are no threads.
 struct Pools {
-  explicit Pools(std::size_t workers) : processes(workers), threads(workers) {}
+  Pools(std::size_t workers, bool pin)
+      : processes(PoolOptions{.processes = workers, .pin_cpus = pin}),
+        threads(PoolOptions{.processes = workers, .pin_cpus = pin}) {}
   Pool processes;
   ThreadPool threads;
   SerialPool serial;

@@ -166,6 +166,7 @@ BenchOptions check_options(const BenchText& text) {
   options.json = parse_output("--json", text.json);
   options.csv = parse_output("--csv", text.csv);
   options.plot = parse_plot(text.plot);
+  options.pin = text.pin;
   options.blas_fix = !text.no_blas_fix;
   return options;
 }

@@ -13,6 +13,7 @@ struct BenchText {
   std::string sizes = {}, batch = {}, dtype = {}, workers = {}, operands = {}, shared = {};
   std::string repetitions = {}, seconds = {}, seed = {};
   std::string json = {}, csv = {}, plot = {};
+  bool pin = false;
   bool no_blas_fix = false;
 };
 
@@ -38,6 +39,7 @@ struct BenchOptions {
   double seconds = 0;
   std::uint64_t seed = 0;
   std::string json, csv, plot;
+  bool pin = false;  // worker i on the i-th CPU
   bool blas_fix = true;
 
   std::size_t element_size() const { return single_precision ? 4 : 8; }

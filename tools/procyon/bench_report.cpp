@@ -79,10 +79,10 @@ std::string header_text(const BenchRun& run) {
   const auto& cpu = run.environment["cpu"];
   const auto& blas = run.environment["blas"];
   std::string text;
-  text += fmt::format("{}, {} CPUs; {} workers; {}, {} operands, seed {}\n",
+  text += fmt::format("{}, {} CPUs; {} workers{}; {}, {} operands, seed {}\n",
                       cpu["model name"].get<std::string>(), cpu["usable"].get<std::size_t>(),
-                      run.options.workers, run.options.dtype(),
-                      run.options.hot ? "hot" : "streaming", run.options.seed);
+                      run.options.workers, run.options.pin ? " on a CPU each" : "",
+                      run.options.dtype(), run.options.hot ? "hot" : "streaming", run.options.seed);
   text += fmt::format("{}, core {}\n", blas["library"].get<std::string>(),
                       blas["core"].get<std::string>());
   if (!run.blas_fix.empty()) text += run.blas_fix + "\n";

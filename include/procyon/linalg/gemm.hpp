@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include <procyon/executor/executor.hpp>
+#include <procyon/executor/options.hpp>
 #include <procyon/linalg/matrix_batch.hpp>
 
 namespace procyon {
@@ -124,7 +125,14 @@ void gemm_batch(E&& executor, const GemmOptions& options, const MatrixBatch<A>& 
   linalg::GemmCall call(options, linalg::element_of<T>, linalg::untyped(a), linalg::untyped(b),
                         linalg::untyped(c), executor.size(), std::remove_cvref_t<E>::isolated);
   const linalg::GemmJob job = call.job();
-  if (job.chunks() > 0) executor.for_index(job.chunks(), [job](std::size_t i) { job.run(i); });
+  if (job.chunks() == 0) return;
+  const auto run = [job](std::size_t i) { job.run(i); };
+  // Each chunk is worth handing over alone: larger portions would only end unevenly.
+  if constexpr (requires { executor.for_index(job.chunks(), run, MapOptions{.chunk_size = 1}); }) {
+    executor.for_index(job.chunks(), run, MapOptions{.chunk_size = 1});
+  } else {
+    executor.for_index(job.chunks(), run);
+  }
   call.finish();
 }
 
