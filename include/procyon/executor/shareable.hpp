@@ -45,7 +45,7 @@ namespace detail {
 
 template <class T>
 constexpr auto bit_castable(int)
-    -> std::bool_constant<(std::bit_cast<T>(std::array<unsigned char, sizeof(T)>{}), true)> {
+    -> std::bool_constant<(void(std::bit_cast<T>(std::array<unsigned char, sizeof(T)>{})), true)> {
   return {};
 }
 template <class T>
