@@ -90,6 +90,9 @@ std::string header_text(const BenchRun& run) {
       "Peak by {}: {:.1f} GFLOP/s on one core, {:.1f} on all; "
       "memory (triad): {:.1f} and {:.1f} GB/s\n",
       run.peak_vectors, run.peak_one, run.peak_all, run.triad.one_core, run.triad.all_cores);
+  if (!run.environment["optimised"].get<bool>()) {
+    text += "This command was built without optimisation: its peak is none, and its shares of it\n";
+  }
   text += fmt::format("Threads at work in a product of 256: {}\n", threads_text(run));
   text += fmt::format("{:.0f} s, of which the hypervisor took {:.1f} CPU seconds\n",
                       run.elapsed_seconds, run.steal_seconds);
