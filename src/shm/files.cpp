@@ -61,8 +61,8 @@ bool place(int fd, std::uint64_t offset, std::uint64_t bytes) noexcept {
 }
 
 void clear_place(std::uint64_t offset, std::uint64_t bytes) noexcept {
-  mmap(window_at(offset), bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-       -1, 0);
+  (void)mmap(window_at(offset), bytes, PROT_NONE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 /// Ends an entry and this process's, the program's, mapping of it.

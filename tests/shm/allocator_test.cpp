@@ -11,7 +11,7 @@
 #include "catch.hpp"
 #include "support.hpp"
 
-using namespace heap_test;
+namespace heap_test {
 using procyon::shared_allocator;
 using procyon::shared_heap;
 using procyon::shared_string;
@@ -65,3 +65,5 @@ TEST_CASE("a container filled by a member outlives it", "[process]") {
   CHECK(shared_heap().used() == 0);
   CHECK(shm::close_heap_if_unused());
 }
+
+}  // namespace heap_test

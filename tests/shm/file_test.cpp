@@ -22,7 +22,7 @@
 #include "catch.hpp"
 #include "support.hpp"
 
-using namespace heap_test;
+namespace heap_test {
 using procyon::Array;
 using procyon::shared_heap;
 using procyon::SharedMemoryError;
@@ -187,7 +187,8 @@ TEST_CASE("an array over a file ends with its last handle") {
   const TestFile file(4096 + 16, 'x');
   {
     const auto array = procyon::detail::adopt_mapping<const char>(file.fd(), 4112, 4096, 16);
-    const Array<const char> copy = array;
+    Array<const char> copy;
+    copy = array;
     CHECK(array.size() == 16);
     CHECK(std::ranges::all_of(copy, [](char letter) { return letter == 'x'; }));
     CHECK(shm::contains(array.data(), 16));
@@ -215,3 +216,5 @@ TEST_CASE("a mapping whose last handle a member dropped is ended by the program"
   shm::deallocate(place);
   CHECK(shm::close_heap_if_unused());
 }
+
+}  // namespace heap_test

@@ -11,7 +11,7 @@
 #include "catch.hpp"
 #include "support.hpp"
 
-using namespace heap_test;
+namespace heap_test {
 using procyon::shared_heap;
 using procyon::SharedMemoryError;
 
@@ -45,10 +45,10 @@ TEST_CASE("blocks of any size are aligned, apart from each other and counted") {
     asked += block.bytes;
   }
   CHECK(shared_heap().used() >= asked);
-  CHECK(find_fault() == "");
+  CHECK(find_fault() == sound);
   for (const Filled& block : blocks) shm::deallocate(block.data);
   CHECK(shared_heap().used() == 0);
-  CHECK(find_fault() == "");
+  CHECK(find_fault() == sound);
   CHECK(shm::close_heap_if_unused());
 }
 
@@ -125,7 +125,7 @@ TEST_CASE("large blocks go back to the kernel, small ones beyond a reserve") {
   for (void* block : blocks) shm::deallocate(block);
   CHECK(shared_heap().used() == 0);
   CHECK(shared_heap().reserved() < before + 80 * mib);
-  CHECK(find_fault() == "");
+  CHECK(find_fault() == sound);
   CHECK(shm::close_heap_if_unused());
 }
 
@@ -135,7 +135,7 @@ TEST_CASE("blocks that grow step by step do not use the address range up") {
     shm::open_heap();
     const auto chunks = static_cast<std::uint32_t>(gib << 30 >> 16);
     shm::claim_extent(chunks);
-    CHECK(find_fault() == "");
+    CHECK(find_fault() == sound);
   }
   CHECK(shm::complete_frontier() == std::size_t{40} << 30 >> 16);
   CHECK(shm::close_heap_if_unused());
@@ -191,3 +191,5 @@ TEST_CASE("slots of members come back with another epoch") {
   for (const shm::MemberId id : ids) recover(id);
   CHECK(shm::close_heap_if_unused());
 }
+
+}  // namespace heap_test

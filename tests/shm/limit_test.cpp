@@ -12,7 +12,7 @@
 #include "catch.hpp"
 #include "support.hpp"
 
-using namespace heap_test;
+namespace heap_test {
 using procyon::shared_heap;
 using procyon::SharedMemoryError;
 
@@ -89,7 +89,7 @@ TEST_CASE("past the limit allocation throws, and works again after a free") {
     blocks.push_back(shm::allocate(size));
     free_all(blocks);
     CHECK(shared_heap().used() == 0);
-    CHECK(find_fault() == "");
+    CHECK(find_fault() == sound);
   }
   CHECK(shm::close_heap_if_unused());
 }
@@ -131,7 +131,7 @@ TEST_CASE("two processes at the limit never pass it for long", "[process]") {
   CHECK(finish(second) == 0);
   CHECK(shared_heap().reserved() <= shared_heap().limit());
   CHECK(shared_heap().used() == 0);
-  CHECK(find_fault() == "");
+  CHECK(find_fault() == sound);
   CHECK(shm::close_heap_if_unused());
 }
 
@@ -183,3 +183,5 @@ TEST_CASE("RLIMIT_AS makes the heap smaller or an error", "[process]") {
     return false;
   }));
 }
+
+}  // namespace heap_test

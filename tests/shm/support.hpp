@@ -116,6 +116,9 @@ inline bool is_sound_word(std::uint64_t word) {
   return member.state.load() != shm::Member::free && member.epoch.load() == id.epoch;
 }
 
+/// What `find_fault` finds in a sound heap.
+inline const std::string sound;
+
 /// Finds what contradicts the drawing in layout.hpp while nobody else changes the heap; empty:
 /// sound.
 inline std::string find_fault() {

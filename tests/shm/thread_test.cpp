@@ -13,7 +13,7 @@
 #include "catch.hpp"
 #include "support.hpp"
 
-using namespace heap_test;
+namespace heap_test {
 using procyon::Array;
 using procyon::shared_heap;
 
@@ -60,12 +60,13 @@ TEST_CASE("threads that free each other's blocks never get the same block twice"
   std::atomic<int> intact = 0;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (unsigned seed = 1; seed <= 4; ++seed) {
       threads.emplace_back([&, seed] { intact += work(exchange, seed, 5000); });
     }
   }
   CHECK(intact == 4);
-  CHECK(find_fault() == "");
+  CHECK(find_fault() == sound);
   for (std::size_t i = 0; i < 64; ++i) {
     const Filled left = exchange.swap({}, i);
     CHECK(left.intact());
@@ -79,6 +80,7 @@ TEST_CASE("threads that close the heap whenever it is unused do not pull it from
   std::atomic<int> closed = 0;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (unsigned seed = 1; seed <= 3; ++seed) {
       threads.emplace_back([&, seed] {
         std::mt19937 random(seed);
@@ -103,6 +105,7 @@ TEST_CASE("threads that copy and drop handles free the array once") {
   {
     const Array<int> array(100, 1);
     std::vector<std::jthread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
       threads.emplace_back([array] {
         for (int i = 0; i < 2000; ++i) {
@@ -115,3 +118,5 @@ TEST_CASE("threads that copy and drop handles free the array once") {
   CHECK(shared_heap().used() == 0);
   CHECK(shm::close_heap_if_unused());
 }
+
+}  // namespace heap_test

@@ -32,11 +32,12 @@ class shared_allocator {
   shared_allocator(const shared_allocator<U>&) noexcept {}  // NOLINT(google-explicit-constructor)
 
   T* allocate(std::size_t count) {
-    if (count > std::numeric_limits<std::size_t>::max() / sizeof(T)) {
+    constexpr std::size_t size = sizeof(T);  // NOLINT(bugprone-sizeof-expression): T as it comes
+    if (count > std::numeric_limits<std::size_t>::max() / size) {
       throw SharedMemoryError("shared_allocator: " + std::to_string(count) + " elements of " +
-                              std::to_string(sizeof(T)) + " bytes: more than memory can have");
+                              std::to_string(size) + " bytes: more than memory can have");
     }
-    void* block = shm::allocate(count * sizeof(T), alignof(T) > 64 ? alignof(T) : 64);
+    void* block = shm::allocate(count * size, alignof(T) > 64 ? alignof(T) : 64);
     shm::give(block);
     return static_cast<T*>(block);
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <ranges>
@@ -52,6 +53,12 @@ class SharedBlock {
 
 [[noreturn]] void throw_bad_index(std::size_t index, std::size_t size);
 
+/// A range of what converts to Element; a handle to share is none.
+template <class Range, class Element, class Handle>
+concept ElementsFor = std::ranges::input_range<Range> &&
+    std::convertible_to<std::ranges::range_reference_t<Range>, Element> &&
+    !std::is_base_of_v<Handle, std::remove_cvref_t<Range>>;
+
 /// What Array and RawArray have in common. T may be const.
 template <class T>
 class ArrayHandle {
@@ -71,10 +78,9 @@ class ArrayHandle {
   ArrayHandle(std::size_t size, const Element& value) : ArrayHandle(size) {
     std::fill_n(elements(), size_, value);
   }
-  template <std::ranges::input_range Range>
-  requires std::convertible_to<std::ranges::range_reference_t<Range>, Element> &&
-      (!std::is_base_of_v<ArrayHandle, std::remove_cvref_t<Range>>)explicit ArrayHandle(
-          Range&& values) {
+  template <class Range>
+  requires ElementsFor<Range, Element, ArrayHandle>
+  explicit ArrayHandle(Range&& values) {  // NOLINT(bugprone-forwarding-reference-overload)
     if constexpr (std::ranges::forward_range<Range> || std::ranges::sized_range<Range>) {
       *this = ArrayHandle(static_cast<std::size_t>(std::ranges::distance(values)));
       std::ranges::transform(values, elements(),
