@@ -20,22 +20,30 @@ namespace procyon::linalg {
 
 namespace {
 
-// How many products make a chunk that takes some fifty microseconds, at the speed of one core
-// that is neither fast nor slow: enough to make handing it over cheap, and never so many that a
-// worker gets fewer than eight.
-std::size_t chunk_for(const GemmShape& shape, std::size_t element_size, std::size_t workers) {
-  constexpr double chunk_seconds = 50e-6;
-  constexpr double flops_per_second = 30e9;
-  constexpr double bytes_per_second = 10e9;
+// The time that one product takes on a core that is neither fast nor slow, from memory.
+double estimate_seconds(const GemmShape& shape, std::size_t element_size) {
+  constexpr double flops_per_second = 40e9;
+  constexpr double bytes_per_second = 20e9;
   constexpr double call_seconds = 20e-9;
   const auto m = static_cast<double>(shape.m);
   const auto n = static_cast<double>(shape.n);
   const auto k = static_cast<double>(shape.k);
   const double bytes = static_cast<double>(element_size) * (m * k + k * n + 2 * m * n);
-  const double seconds = 2 * m * n * k / flops_per_second + bytes / bytes_per_second + call_seconds;
-  const auto wanted = static_cast<std::size_t>(chunk_seconds / seconds);
-  const std::size_t fair = shape.count / (8 * std::max<std::size_t>(workers, 1));
-  return std::clamp<std::size_t>(wanted, 1, std::max<std::size_t>(fair, 1));
+  return 2 * m * n * k / flops_per_second + bytes / bytes_per_second + call_seconds;
+}
+
+// How many products make a chunk. Between two chunks the core waits until its stores have reached
+// memory, some microseconds of streaming: hence the upper aim. Near the end workers wait for the
+// last chunk: hence many chunks a worker, unless they would be too small to be worth it.
+std::size_t chunk_for(const GemmShape& shape, std::size_t element_size, std::size_t workers) {
+  const double seconds = estimate_seconds(shape, element_size);
+  const auto products_in = [seconds](double time) {
+    return std::max<std::size_t>(1, static_cast<std::size_t>(time / seconds));
+  };
+  workers = std::max<std::size_t>(workers, 1);
+  const std::size_t fair = shape.count / (32 * workers);
+  const std::size_t chunk = std::min(products_in(400e-6), std::max(fair, products_in(20e-6)));
+  return std::min(chunk, (shape.count + workers - 1) / workers);
 }
 
 template <class T>
