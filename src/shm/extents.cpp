@@ -165,6 +165,12 @@ bool adopt_extent(std::uint32_t need, std::size_t size_class) noexcept {
   return adopted;
 }
 
+void adopt_all_extents() noexcept {
+  each_extent([](std::uint32_t first, Extent extent) {
+    if (extent.owner == MemberId{}) adopt(first, extent.length);
+  });
+}
+
 void claim_extent(std::uint32_t need) {
   if (need > largest_extent && join_extents(need)) return;
   for (;;) {

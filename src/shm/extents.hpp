@@ -76,6 +76,8 @@ void tidy_extent(std::uint32_t first, std::uint32_t length, Keep keep, OnFree on
 /// Takes over an orphan that has `need` free chunks in a row, or slabs of this class with room.
 /// False: there is none.
 bool adopt_extent(std::uint32_t need, std::size_t size_class) noexcept;
+/// Takes over every orphan.
+void adopt_all_extents() noexcept;
 /// Makes a free run of at least `need` chunks this process's own: from the frontier, joined with
 /// free extents before it, or from free neighbouring extents alone. Throws SharedMemoryError.
 void claim_extent(std::uint32_t need);

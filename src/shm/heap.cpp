@@ -49,12 +49,14 @@ void* allocate_small(std::size_t size_class) {
   }
 }
 
-/// Tries again once after this process has given its own free pages back.
+/// Tries again once after the free pages of this process, and of the dead, were given back.
 template <class Allocate>
 void* with_trim(Allocate allocate) {
   try {
     return allocate();
   } catch (const SharedMemoryError&) {
+    adopt_all_extents();
+    scan_own_extents();
     trim_own_extents();
     return allocate();
   }

@@ -47,15 +47,17 @@ bool heap_is_open() noexcept;
 bool close_heap_if_unused() noexcept;
 
 /// Reserves a FREE slot (state STARTING) for a process about to be forked; {0,0}: table full.
+/// Where whoever reserved it dies before the fork, somebody has to recover the slot.
 MemberId reserve_member(MemberKind kind) noexcept;
 /// In the child: becomes that member. Private caches of the parent's are dropped, not freed.
+/// Ends the process where the reservation was recovered meanwhile.
 void become_member(MemberId id) noexcept;
 /// Who this process is; {0,0} where it has no heap or was forked by somebody else's code.
 MemberId self() noexcept;
 
 /// Frees what the dead member allocated and had not given, orphans its extents for adoption, and
 /// makes the slot FREE with the next epoch. Requires: it is confirmed dead. Idempotent: may be run
-/// again from the start when its runner died in the middle.
+/// again from the start when its runner died in the middle, not by two at a time.
 void recover_member(std::uint16_t slot) noexcept;
 
 /// Who owns a block that is allocated and not given; {0,0}: given or free.

@@ -108,6 +108,25 @@ TEST_CASE("what one size class has freed serves the others at the limit") {
   CHECK(shm::close_heap_if_unused());
 }
 
+TEST_CASE("what a dead process kept for reuse does not count against the living", "[process]") {
+  const Environment environment("PROCYON_SHARED_MEMORY", "32M");
+  shm::open_heap();
+  CHECK(holds_in_member([] {
+    // Pieces too small to be used as they are, and backed.
+    for (int i = 0; i < 200; ++i) {
+      shm::allocate(100000);
+      shm::give(shm::allocate(100));
+    }
+    return true;
+  }));
+  const std::size_t size = 30 * mib;
+  void* block = shm::allocate(size);
+  std::memset(block, 1, size);
+  shm::deallocate(block);
+  for (void* given : given_blocks()) shm::deallocate(given);
+  CHECK(shm::close_heap_if_unused());
+}
+
 TEST_CASE("a limit below the heap's own needs is an error, not a crash") {
   for (const char* value : {"1", "4K", "200K"}) {
     const Environment environment("PROCYON_SHARED_MEMORY", value);

@@ -22,10 +22,12 @@ namespace shm {
 /// Memory that every process of the program sees at this address. The heap comes into being with
 /// the first call. `align` is a power of two up to 64 KiB; at least 64 is always given.
 /// The block belongs to this process and is freed when it dies, unless it was given away.
-/// Not zeroed. Throws `SharedMemoryError` (limit, memory, address range), never SIGBUS later.
+/// Not zeroed. Throws `SharedMemoryError` (limit, memory, address range), never SIGBUS later; also
+/// in a child that other code than this library forked: it reads and writes what there is, no more.
 void* allocate(std::size_t bytes, std::size_t align = 64);
 
-/// Frees a block of `allocate`, in any process. Null is allowed.
+/// Frees a block of `allocate`, in any process. Null is allowed. Does nothing in a child that other
+/// code than this library forked: its pointers are copies of its parent's.
 void deallocate(void* block) noexcept;
 
 /// From now on the block outlives the process that allocated it: something that others can reach
