@@ -52,7 +52,8 @@ std::string progress_line(const std::string& title, double fraction, double seco
   fraction = std::clamp(fraction, 0.0, 1.0);
   if (fraction == 0) return fmt::format("{}, {:.0f} s so far", title, seconds_so_far);
   const auto done = static_cast<std::size_t>(std::lround(fraction * width));
-  const std::string bar = std::string(done, '#') + std::string(static_cast<std::size_t>(width) - done, '-');
+  const std::string bar =
+      std::string(done, '#') + std::string(static_cast<std::size_t>(width) - done, '-');
   return fmt::format("{} [{}] {:3.0f} %  about {:.0f} s left", title, bar, 100 * fraction,
                      seconds_so_far * (1 - fraction) / fraction);
 }
