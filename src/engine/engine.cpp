@@ -257,7 +257,7 @@ Job* Engine::prepare(std::size_t bytes) {
       });
   over.assign(still_running, state.abandoned.end());
   state.abandoned.erase(still_running, state.abandoned.end());
-  if (state.free_jobs.empty()) state.recycle();
+  if (!state.retired.empty()) state.recycle();
   if (state.free_jobs.empty()) state.add_jobs();
   Job& job = state.pool->job(state.free_jobs.back());
   void* payload = bytes <= inline_payload ? job.inline_bytes : allocate_block(state.shared, bytes);

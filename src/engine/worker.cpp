@@ -1,6 +1,7 @@
 #include "engine/worker.hpp"
 
 #include "engine/code.hpp"
+#include "shm/files.hpp"
 #include "sync/futex.hpp"
 
 #include <procyon/base/errors.hpp>
@@ -134,16 +135,12 @@ void Worker::run_chunk(Job& job, std::uint64_t chunk, Lease lease) {
   // A chunk that somebody died in is run one by one.
   const bool may_batch = job.may_rerun != 0 && lease.attempt == 0;
   cursor.decide_at_ = may_batch ? cursor.begin_ : Lease::max_items;
-  if (const JobType* type = resolve(job.code)) {
-    type->run(job.payload, cursor);
-  } else {
-    try {
-      throw NotShareable(
-          "the callable's code is in a library that was loaded after the pool was made; load it "
-          "before, or make the pool later");
-    } catch (...) {
-      cursor.fail(cursor.begin_);
-    }
+  try {
+    // Files that the program has mapped since this process was forked.
+    if (pool_.shared != 0) shm::sync_mappings();
+    resolve(job.code).run(job.payload, cursor);
+  } catch (...) {
+    cursor.fail(cursor.begin_);
   }
 }
 
@@ -164,12 +161,15 @@ void Worker::publish(Job& job, std::uint64_t chunk, Lease lease) {
   if (last) finish(job);
 }
 
-const JobType* Worker::resolve(CodeToken code) noexcept {
-  if (code != last_code_) {
+const JobType& Worker::resolve(CodeToken code) {
+  if (code != last_code_ || last_type_ == nullptr) {
     last_type_ = find_code(code, pool_.modules);
     last_code_ = code;
   }
-  return last_type_;
+  if (last_type_ != nullptr) return *last_type_;
+  throw NotShareable(
+      "the callable's code is in a library that was loaded after the pool was made; load it "
+      "before, or make the pool later");
 }
 
 // One bit a worker, not a count: what a dead or stopped worker leaves can be taken back.

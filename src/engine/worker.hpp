@@ -26,7 +26,7 @@ class Worker {
   bool claim_and_run(Job& job, std::uint64_t chunk);
   void run_chunk(Job& job, std::uint64_t chunk, Lease lease);
   void publish(Job& job, std::uint64_t chunk, Lease lease);
-  const JobType* resolve(CodeToken code) noexcept;
+  const JobType& resolve(CodeToken code);
   bool set_bit(std::atomic<std::uint64_t>* mask, bool on) noexcept;
 
   PoolState& pool_;
