@@ -36,6 +36,9 @@ class BasicPool {
  public:
   static constexpr bool isolated = domain == engine::Domain::processes;
 
+  BasicPool(const BasicPool&) = delete;
+  BasicPool& operator=(const BasicPool&) = delete;
+
   /// Number of workers.
   std::size_t size() const noexcept { return engine_->size(); }
 
@@ -76,7 +79,7 @@ class BasicPool {
   template <class F>
   void for_index(std::size_t n, F&& f, MapOptions options = {}) {
     finish(start<Spread::no>(std::forward<F>(f), options, Results::dropped,
-                             std::tuple(detail::Indices{n})));
+                             std::tuple(detail::Held(*engine_, detail::Indices{n}))));
   }
   /// out[i] = f(in[i]), and no element is copied. Requires in a Pool: both ranges lie in shared
   /// memory (NotShareable). `in` may be `out`. Throws std::invalid_argument: `out` is shorter.
@@ -140,8 +143,6 @@ class BasicPool {
  protected:
   explicit BasicPool(const engine::Settings& settings)
       : engine_(std::make_shared<engine::Engine>(domain, settings)) {}
-  BasicPool(const BasicPool&) = delete;
-  BasicPool& operator=(const BasicPool&) = delete;
   ~BasicPool() { engine_->terminate(); }
 
  private:
@@ -153,11 +154,13 @@ class BasicPool {
 
   template <class Range>
   auto borrow(Range&& range) {
-    return detail::make_source<isolated>(*engine_, std::forward<Range>(range), true);
+    return detail::Held(*engine_,
+                        detail::make_source<isolated>(*engine_, std::forward<Range>(range), true));
   }
   template <class Range>
   auto copy(Range&& range) {
-    return detail::make_source<isolated>(*engine_, std::forward<Range>(range), false);
+    return detail::Held(*engine_,
+                        detail::make_source<isolated>(*engine_, std::forward<Range>(range), false));
   }
 
   template <class P, class F, class Sink, class Sources>
@@ -170,17 +173,18 @@ class BasicPool {
   }
 
   template <Spread spread, class F, bool keep, class... Sources>
-  auto start(F&& f, MapOptions options, std::bool_constant<keep>, std::tuple<Sources...> sources) {
+  auto start(F&& f, MapOptions options, std::bool_constant<keep>,
+             std::tuple<detail::Held<Sources>...> sources) {
     using G = std::decay_t<F>;
     using R = detail::ResultOf<spread, G, typename Sources::Value...>;
     using Sink = typename detail::SinkFor<isolated, std::conditional_t<keep, R, void>>::type;
     if constexpr (keep && isolated && !std::is_void_v<R>) detail::require_transferable<R>();
     const std::uint64_t count =
-        std::apply([](const Sources&... source) { return std::min({source.count...}); }, sources);
+        std::apply([](const auto&... source) { return std::min({(*source).count...}); }, sources);
+    const Sink sink(*engine_, count);
     // Items whose results are kept may be run again after a death; others may have effects.
     return launch<detail::Payload<spread, G, Sink, Sources...>>(
-        std::forward<F>(f), Sink(*engine_, count), count, options, keep || !isolated,
-        std::move(sources));
+        std::forward<F>(f), sink, count, options, keep || !isolated, release(sources));
   }
 
   template <class F, class... Args>
@@ -189,12 +193,20 @@ class BasicPool {
     using R = detail::ResultOf<Spread::no, G, std::decay_t<Args>...>;
     using Sink = typename detail::SinkFor<isolated, R>::type;
     if constexpr (isolated && !std::is_void_v<R>) detail::require_transferable<R>();
-    using P = detail::Payload<Spread::no, G, Sink,
-                              decltype(detail::make_single<isolated>(*engine_,
-                                                                     std::forward<Args>(args)))...>;
-    return launch<P>(
-        std::forward<F>(f), Sink(*engine_, 1), 1, MapOptions{}, true,
-        std::tuple(detail::make_single<isolated>(*engine_, std::forward<Args>(args))...));
+    auto sources = std::tuple(detail::Held(
+        *engine_, detail::make_single<isolated>(*engine_, std::forward<Args>(args)))...);
+    const Sink sink(*engine_, 1);
+    return launch_one<G>(std::forward<F>(f), sink, release(sources));
+  }
+  template <class G, class F, class Sink, class... Sources>
+  auto launch_one(F&& f, Sink sink, std::tuple<Sources...> sources) {
+    return launch<detail::Payload<Spread::no, G, Sink, Sources...>>(
+        std::forward<F>(f), sink, 1, MapOptions{}, true, std::move(sources));
+  }
+  template <class... Sources>
+  static std::tuple<Sources...> release(std::tuple<detail::Held<Sources>...>& held) {
+    return std::apply([](auto&... each) { return std::tuple<Sources...>(each.release()...); },
+                      held);
   }
 
   template <class P>

@@ -44,6 +44,28 @@ class Block {
   void* memory_;
 };
 
+/// A source or sink that is cleared unless it is released: for the time before a task owns it.
+template <class Part>
+class Held {
+ public:
+  Held(Engine& engine, Part part) : engine_(&engine), part_(std::move(part)) {}
+  Held(Held&& other) noexcept
+      : engine_(std::exchange(other.engine_, nullptr)), part_(std::move(other.part_)) {}
+  Held& operator=(Held&&) = delete;
+  ~Held() {
+    if (engine_ != nullptr) part_.clear(*engine_);
+  }
+  const Part& operator*() const noexcept { return part_; }
+  Part release() noexcept {
+    engine_ = nullptr;
+    return std::move(part_);
+  }
+
+ private:
+  Engine* engine_;
+  Part part_;
+};
+
 // ---- Sources: get(i) is the i-th argument; clear(engine) frees what the source owns. -----------
 
 /// The index itself.
@@ -111,7 +133,18 @@ template <class T>
 Elements<T> copy_elements(Engine& engine, auto& range, std::size_t count, bool check) {
   Block block(engine, count * sizeof(T));
   T* const to = static_cast<T*>(block.get());
-  std::ranges::uninitialized_copy(range, std::span<T>(to, count));
+  // By hand: the library's algorithm cannot count with the differences of iota_view<size_t>.
+  std::size_t made = 0;
+  try {
+    for (auto&& value : range) {
+      if (made == count) break;
+      std::construct_at(to + made, std::forward<decltype(value)>(value));
+      ++made;
+    }
+  } catch (...) {
+    std::destroy_n(to, made);
+    throw;
+  }
   if constexpr (!address_free<T>) {
     for (std::size_t i = 0; check && i < count; ++i) check_shareable(to[i], "an argument");
   }
