@@ -40,7 +40,8 @@ struct Abandoned {
   void (*destroy)(Engine&, void*);
 };
 
-std::uint32_t checked_workers(const Settings& settings) {
+std::uint32_t checked_workers(Domain domain, const Settings& settings) {
+  if (domain == Domain::caller) return 1;
   if (settings.workers > max_workers) {
     throw std::invalid_argument(
         fmt::format("processes = {}: a pool has 1 to {} workers", settings.workers, max_workers));
@@ -84,8 +85,9 @@ struct Engine::State {
 
   std::recursive_mutex ending;  // one thread ends the workers; it may destroy payloads meanwhile
 
-  State(Domain where, const Settings& settings);
+  State(Domain where, const Settings& settings, std::uint32_t workers);
   ~State();
+  void free_pool() noexcept;
   void add_jobs();
   bool is_pinned(std::uint32_t index) const noexcept;
   void recycle();
@@ -98,27 +100,36 @@ struct Engine::State {
   void for_each_submitted(F&& visit);
 };
 
-Engine::State::State(Domain where, const Settings& settings)
+Engine::State::State(Domain where, const Settings& settings, std::uint32_t workers)
     : domain(make_domain(where, settings)), shared(where == Domain::processes) {
-  const std::uint32_t workers = where == Domain::caller ? 1 : checked_workers(settings);
-  pool = construct_blocks<PoolState>(shared, 1);
-  pool->workers = workers;
-  pool->shared = shared ? 1 : 0;
-  pool->cpus = static_cast<std::uint32_t>(cpu_count());
-  pool->slots = construct_blocks<WorkerSlot>(shared, workers);
-  for (std::uint32_t i = 0; i < workers; ++i) pool->slots[i].item.store(no_item);
-  add_jobs();
+  try {
+    pool = construct_blocks<PoolState>(shared, 1);
+    pool->workers = workers;
+    pool->shared = shared ? 1 : 0;
+    pool->cpus = static_cast<std::uint32_t>(cpu_count());
+    pool->slots = construct_blocks<WorkerSlot>(shared, workers);
+    for (std::uint32_t i = 0; i < workers; ++i) pool->slots[i].item.store(no_item);
+    add_jobs();
+  } catch (...) {
+    free_pool();
+    throw;
+  }
 }
 
 Engine::State::~State() {
   for (const std::uint32_t index : retired) free_memory(pool->job(index));
+  free_pool();
+  domain.reset();
+  // With the last pool, and no Array alive, the heap's mapping and descriptor go too.
+  if (shared) shm::close_heap_if_unused();
+}
+
+void Engine::State::free_pool() noexcept {
+  if (pool == nullptr) return;
   const std::uint32_t blocks = pool->blocks_used.load();
   for (std::uint32_t i = 0; i < blocks; ++i) deallocate_block(shared, pool->blocks[i].load());
   deallocate_block(shared, pool->slots);
   deallocate_block(shared, pool);
-  domain.reset();
-  // With the last pool, and no Array alive, the heap's mapping and descriptor go too.
-  if (shared) shm::close_heap_if_unused();
 }
 
 void Engine::State::add_jobs() {
@@ -225,9 +236,11 @@ void Engine::State::close_unfinished(Failure::Kind kind) noexcept {
   });
 }
 
-Engine::Engine(Domain domain, const Settings& settings)
-    : state_(std::make_unique<State>(domain, settings)) {
+Engine::Engine(Domain domain, const Settings& settings) try
+    : state_(std::make_unique<State>(domain, settings, checked_workers(domain, settings))) {
   state_->domain->start(*state_->pool);
+} catch (...) {
+  if (domain == Domain::processes) shm::close_heap_if_unused();
 }
 
 Engine::~Engine() {
