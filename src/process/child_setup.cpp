@@ -11,6 +11,7 @@ namespace {
 void set_disposition(int signal, void (*handler)(int)) {
   struct sigaction action = {};
   action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
   sigaction(signal, &action, nullptr);
 }
 
@@ -46,7 +47,12 @@ void ignore_terminal_signals() {
 
 void ignore_ending_signals() {
   ignore_terminal_signals();
-  for (const int signal : {SIGTERM, SIGPIPE}) set_disposition(signal, SIG_IGN);
+  // By a handler, which children of this process drop, as they do not what is ignored.
+  for (const int signal : {SIGTERM, SIGPIPE}) {
+    struct sigaction action = {};
+    if (sigaction(signal, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
+    set_disposition(signal, [](int) {});
+  }
 }
 
 }  // namespace procyon::process
