@@ -82,6 +82,9 @@ TEMPLATE_TEST_CASE("map takes views: sized, unsized, read once, and not iterable
   const auto twice = [](int x) { return 2 * x; };
   CHECK(pool.map(twice, std::views::iota(1, 4)) == std::vector{2, 4, 6});
   CHECK(pool.map(twice, std::views::iota(1) | std::views::take(2)) == std::vector{2, 4});
+  const auto thrice = [](std::size_t x) { return 3 * x; };
+  CHECK(pool.map(thrice, std::views::iota(std::size_t{1}, std::size_t{3})) ==
+        std::vector<std::size_t>{3, 6});
   std::vector<int> xs{1, 2, 3, 4};
   const auto is_even = [](int x) { return x % 2 == 0; };
   CHECK(pool.map(twice, xs | std::views::filter(is_even)) == std::vector{4, 8});

@@ -1,0 +1,216 @@
+// What a Pool takes and what it refuses; other pools take everything.
+#include <array>
+#include <functional>
+#include <memory>
+#include <random>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "processes.hpp"
+
+using Catch::Matchers::Contains;
+using procyon::Array;
+using procyon::NotShareable;
+using procyon::Pool;
+
+namespace {
+
+int static_number = 5;
+const int static_constant = 6;
+thread_local int thread_number = 7;
+
+int read_through(const int* address) { return *address; }
+
+struct Counter {
+  int value = 3;
+  auto reader() const {
+    return [this] { return value; };
+  }
+};
+
+/// What `call` says when it refuses; empty where it does not.
+template <class F>
+std::string refusal_of(F&& call) {
+  try {
+    call();
+  } catch (const NotShareable& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// The first word that a refusal lacks, of those given and of the cure; empty: it has all.
+std::string lack(const std::string& refusal, std::vector<std::string> words) {
+  words.insert(words.end(), {"procyon::Array", "ThreadPool"});
+  for (const std::string& word : words) {
+    if (refusal.find(word) == std::string::npos) return word + " in: " + refusal;
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("captures of private memory are refused with the kind of memory and the cure",
+          "[process]") {
+  Pool pool(1);
+  const std::vector<double> numbers(10, 1.5);
+  CHECK(lack(refusal_of([&] { pool.apply([numbers] { return numbers[0]; }); }),
+             {"the callable", "heap"}) == "");
+  const std::string text(100, 't');
+  CHECK(lack(refusal_of([&] { pool.apply([text] { return text.size(); }); }),
+             {"the callable", "heap"}) == "");
+  int on_stack = 1;
+  CHECK(lack(refusal_of([&] { pool.apply([p = &on_stack] { return *p; }); }),
+             {"the callable", "the stack"}) == "");
+  const auto on_heap = std::make_unique<int>(2);
+  CHECK(lack(refusal_of([&] { pool.apply([p = on_heap.get()] { return *p; }); }),
+             {"the callable", "heap"}) == "");
+  CHECK(lack(refusal_of([&] { pool.apply([p = &static_number] { return *p; }); }),
+             {"the callable", "a static variable"}) == "");
+  CHECK_FALSE(refusal_of([&] { pool.apply([p = &thread_number] { return *p; }); }).empty());
+  const Counter counter;
+  CHECK_FALSE(refusal_of([&] { pool.apply(counter.reader()); }).empty());
+  const auto deep = [f = [numbers] { return numbers.size(); }] { return f(); };
+  CHECK_FALSE(refusal_of([&] { pool.apply(deep); }).empty());
+  const std::function<int()> erased = [a = std::array<long, 8>{}] {
+    return static_cast<int>(a[0]);
+  };
+  CHECK_FALSE(refusal_of([&] { pool.apply(erased); }).empty());
+  CHECK(pool.apply([] { return 1; }) == 1);
+}
+
+TEST_CASE("every call that takes a callable checks it", "[process]") {
+  Pool pool(1);
+  int on_stack = 1;
+  const auto bad = [p = &on_stack](std::size_t i) { return *p + static_cast<int>(i); };
+  const std::vector<std::size_t> xs{1, 2};
+  CHECK_THROWS_AS(pool.map(bad, xs), NotShareable);
+  CHECK_THROWS_AS(pool.for_each(bad, xs), NotShareable);
+  CHECK_THROWS_AS(pool.for_index(2, bad), NotShareable);
+  CHECK_THROWS_AS(pool.apply_async(bad, std::size_t{1}), NotShareable);
+  CHECK_THROWS_AS(pool.map_async(bad, xs), NotShareable);
+  const Array<std::size_t> in(xs);
+  const Array<int> out(2);
+  CHECK_THROWS_AS(pool.map_into(bad, in, out), NotShareable);
+}
+
+TEST_CASE("arguments that refer to private memory are refused", "[process]") {
+  Pool pool(1);
+  int on_stack = 1;
+  std::string text(100, 't');
+  CHECK(lack(refusal_of([&] { pool.apply(read_through, &on_stack); }),
+             {"an argument", "the stack"}) == "");
+  const auto length = [](std::string_view view) { return view.size(); };
+  CHECK(lack(refusal_of([&] { pool.apply(length, std::string_view(text)); }),
+             {"an argument", "heap"}) == "");
+  const auto sum = [](std::span<const int> span) { return span.empty() ? 0 : span[0]; };
+  const std::vector<int> numbers{1, 2};
+  CHECK(lack(refusal_of([&] { pool.apply(sum, std::span<const int>(numbers)); }),
+             {"an argument", "heap"}) == "");
+  const auto add_one = [](std::reference_wrapper<int> n) { return n.get() + 1; };
+  CHECK_FALSE(refusal_of([&] { pool.apply(add_one, std::ref(on_stack)); }).empty());
+  const std::vector<std::string_view> views{"literal", text};
+  CHECK_FALSE(refusal_of([&] { pool.map(length, views); }).empty());
+  const std::vector<std::pair<int, const int*>> pairs{{1, &on_stack}};
+  const auto second = [](int, const int* p) { return *p; };
+  CHECK_FALSE(refusal_of([&] { pool.starmap(second, pairs); }).empty());
+}
+
+TEST_CASE("map_into refuses ranges in private memory by name", "[process]") {
+  Pool pool(1);
+  std::vector<int> local(3);
+  const Array<int> shared(3);
+  const auto same = [](int x) { return x; };
+  CHECK_THAT(refusal_of([&] { pool.map_into(same, local, shared); }),
+             Contains("in lies") && Contains("procyon::Array"));
+  CHECK_THAT(refusal_of([&] { pool.map_into(same, shared, local); }), Contains("out lies"));
+}
+
+TEST_CASE("captures and arguments that mean the same in a worker are taken", "[process]") {
+  Pool pool(1);
+  const std::string small = "short";
+  CHECK(pool.apply([small] { return small + "!"; }) == "short!");
+  CHECK(pool.apply([empty = std::vector<int>()] { return empty.size(); }) == 0);
+  const char* literal = "a literal";
+  CHECK(pool.apply([literal] { return std::string(literal); }) == "a literal");
+  CHECK(pool.apply([](std::string_view view) { return view.size(); }, "a literal") == 9);
+  CHECK(pool.apply(read_through, &static_constant) == 6);
+  const Array<int> array(std::vector{8, 9});
+  CHECK(pool.apply(read_through, array.data() + 1) == 9);
+  CHECK(pool.apply([p = array.data()] { return *p; }) == 8);
+  CHECK(pool.apply([span = array.span()] { return span[1]; }) == 9);
+  CHECK(pool.apply([](std::span<const int> span) { return span[0]; },
+                   std::span<const int>(array.span())) == 8);
+  CHECK(pool.apply([f = &read_through](const int* p) { return f(p); }, array.data()) == 8);
+  CHECK(pool.apply([p = static_cast<int*>(nullptr)] { return p == nullptr; }));
+  const std::function<int()> erased = [] { return 12; };
+  CHECK(pool.apply(erased) == 12);
+  const auto holder = procyon::by_value([t = std::tuple(1, 2.5)] { return std::get<1>(t); });
+  CHECK(pool.apply(holder) == 2.5);
+}
+
+TEST_CASE("trusted skips the check, and by_value does not", "[process]") {
+  static_number = 41;
+  Pool pool(1);
+  const auto read = [p = &static_number] { return *p; };
+  CHECK(pool.apply(procyon::trusted(read)) == 41);
+  CHECK_THROWS_AS(pool.apply(procyon::by_value(read)), NotShareable);
+}
+
+TEST_CASE("ten thousand closures of random numbers raise no false alarm", "[process]") {
+  Pool pool(2);
+  std::mt19937_64 random(99);
+  const auto stack = reinterpret_cast<std::uintptr_t>(&pool);
+  std::vector<procyon::AsyncResult<bool>> results;
+  for (int i = 0; i < 10000; ++i) {
+    const std::uint64_t a = i % 2 == 0 ? random() : stack + random() % 4096;
+    const double b = static_cast<double>(random());
+    const char c = static_cast<char>(random());
+    const std::uint64_t expected = a ^ static_cast<unsigned char>(c);
+    results.push_back(pool.apply_async(
+        [c, a, b, expected] { return (a ^ static_cast<unsigned char>(c)) == expected && b >= 0; }));
+  }
+  CHECK(std::ranges::count_if(results, [](const auto& r) { return r.get(); }) == 10000);
+}
+
+TEST_CASE("a refusal keeps nothing of the arguments", "[process]") {
+  Pool pool(1);
+  int on_stack = 1;
+  const auto bad = [p = &on_stack](const std::string& s, int) { return *p + std::ssize(s); };
+  const std::vector<std::string> words(100, std::string(1000, 'w'));
+  const std::vector<const int*> pointers(100, &on_stack);
+  const auto f = [](const std::string& s, const int*) { return s; };
+  const auto two = [](const std::string& s, const int*) { return s; };
+  const std::size_t before = procyon::shared_heap().used();
+  for (int i = 0; i < 50; ++i) {
+    CHECK_THROWS_AS(pool.map(bad, words, std::vector<int>(100)), NotShareable);
+    CHECK_THROWS_AS(pool.apply_async(bad, words[0], 3), NotShareable);
+    CHECK_THROWS_AS(pool.map(two, words, pointers), NotShareable);
+    CHECK_THROWS_AS(pool.apply(f, words[0], pointers[0]), NotShareable);
+    CHECK_THROWS_AS(
+        pool.apply([](const int*, const std::string& s) { return s; }, pointers[0], words[0]),
+        NotShareable);
+  }
+  CHECK(procyon::shared_heap().used() <= before + 4096);
+}
+
+TEST_CASE("pools of this process take any callable and any argument") {
+  int on_stack = 1;
+  const std::vector<double> numbers(10, 1.5);
+  const auto check = [&](auto& pool) {
+    CHECK(pool.apply([&on_stack] { return ++on_stack; }) == 2);
+    CHECK(pool.apply([numbers] { return numbers.size(); }) == 10);
+    CHECK(pool.apply(read_through, &on_stack) == 2);
+    CHECK(pool.apply([](const std::unique_ptr<int>& p) { return *p; }, std::make_unique<int>(4)) ==
+          4);
+    CHECK(*pool.apply([] { return std::make_unique<int>(5); }) == 5);
+    on_stack = 1;
+  };
+  procyon::ThreadPool threads(2);
+  procyon::SerialPool serial;
+  check(threads);
+  check(serial);
+}
