@@ -36,6 +36,9 @@ TEST_CASE("idle workers that are killed are replaced", "[process]") {
     const auto workers = processes::workers_of(pool);
     REQUIRE(workers.size() == 3);
     for (const pid_t worker : workers) ::kill(worker, SIGKILL);
+    for (const pid_t worker : workers) {
+      CHECK(eventually([&] { return !processes::is_running(worker); }));
+    }
     CHECK(pool.map([](int x) { return x + 1; }, std::vector<int>(1000, 1)) ==
           std::vector<int>(1000, 2));
     CHECK(eventually([&] { return processes::workers_of(pool).size() == 3; }));
