@@ -90,6 +90,17 @@ struct WithOldOutput {
   std::string before;
 };
 
+/// The workers of a command that was told `-j 2`; fewer where they do not come.
+std::vector<pid_t> wait_for_two_workers(const test::Child& child) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  std::vector<pid_t> workers;
+  while (workers.size() < 2 && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    workers = test::workers_of(child.pid());
+  }
+  return workers;
+}
+
 /// Zeros that take no room on the disk, and many seconds to multiply.
 void save_large(const std::string& path, const Shape& shape, std::size_t elements) {
   std::ofstream file(path, std::ios::binary);
@@ -270,11 +281,7 @@ TEST_CASE("a worker killed in the middle fails the work and leaves no process", 
   save_large(old.folder / "B.npy", {200, 20'000, 64}, std::size_t{200} * 64 * 20'000);
   test::Child child({"gemm", old.folder / "A.npy", old.folder / "B.npy", "-o", old.output, "-j",
                      "2", "--no-blas-fix"});
-  std::vector<pid_t> workers;
-  for (int i = 0; i < 1000 && workers.size() < 2; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    workers = test::workers_of(child.pid());
-  }
+  const std::vector<pid_t> workers = wait_for_two_workers(child);
   REQUIRE(workers.size() == 2);
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
   ::kill(workers[1], SIGKILL);
@@ -289,9 +296,7 @@ TEST_CASE("the command killed in the middle leaves nothing behind", "[process]")
   save_large(old.folder / "B.npy", {200, 20'000, 64}, std::size_t{200} * 64 * 20'000);
   test::Child child({"gemm", old.folder / "A.npy", old.folder / "B.npy", "-o", old.output, "-j",
                      "2", "--no-blas-fix"});
-  for (int i = 0; i < 1000 && test::workers_of(child.pid()).size() < 2; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
+  REQUIRE(wait_for_two_workers(child).size() == 2);
   ::kill(child.pid(), SIGKILL);
   CHECK(child.wait().code == -SIGKILL);
   CHECK(bytes_of(old.output) == old.before);
