@@ -45,9 +45,7 @@ void Cursor::fail(std::uint64_t item) noexcept {
     failure = encode_current_exception(pool);
   } catch (...) {
     // No memory for the report: the bound alone says that the item failed.
-    std::uint64_t bound = job_->bound.load(std::memory_order_relaxed);
-    while (item < bound && !job_->bound.compare_exchange_weak(bound, item)) {
-    }
+    lower_bound(*job_, item);
     return;
   }
   failure->item = item;

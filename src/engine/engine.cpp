@@ -372,10 +372,10 @@ bool Engine::wait_for(Job* job, nanoseconds limit) {
 }
 
 void Engine::check(const Job* job) const {
-  if (const Failure* failure = job->failure.load(std::memory_order_acquire)) {
-    throw_failure(*failure);
-  }
-  if (job->bound.load(std::memory_order_acquire) != no_item) {
+  const std::uint64_t bound = job->bound.load(std::memory_order_acquire);
+  const Failure* failure = job->failure.load(std::memory_order_acquire);
+  if (failure != nullptr && failure->item <= bound) throw_failure(*failure);
+  if (bound != no_item) {
     throw SharedMemoryError("a task failed, and there was no memory left to say how");
   }
 }

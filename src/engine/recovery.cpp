@@ -7,23 +7,42 @@
 
 #include <procyon/shm/heap.hpp>
 
+#include <algorithm>
+#include <new>
+
 namespace procyon::engine {
 namespace {
 
+// Whether the word at `home` names the block. A failure may have been chained behind a lower one.
+bool has_arrived(const void* block, void** home, const Job* job) noexcept {
+  if (job == nullptr || static_cast<const void*>(home) != &job->failure) {
+    return std::atomic_ref<void*>(*home).load(std::memory_order_acquire) == block;
+  }
+  const Failure* failure = job->failure.load(std::memory_order_acquire);
+  while (failure != nullptr && failure != block) failure = failure->next;
+  return failure != nullptr;
+}
+
 // A block on its way into a job: the job has it, or nobody will ever find it.
-void settle_pending(WorkerSlot& slot) noexcept {
+void settle_pending(WorkerSlot& slot, const Job* job) noexcept {
   void* block = slot.pending.load(std::memory_order_acquire);
   if (block == nullptr) return;
-  void** home = slot.home.load(std::memory_order_acquire);
-  const bool arrived = std::atomic_ref<void*>(*home).load(std::memory_order_acquire) == block;
+  const bool arrived = has_arrived(block, slot.home.load(std::memory_order_acquire), job);
   // Forgotten first and freed after: a death in between leaks the block, the other way round it
   // would be freed twice.
   slot.pending.store(nullptr, std::memory_order_release);
   if (!arrived && shm::block_owner(block) == shm::MemberId{}) shm::deallocate(block);
 }
 
-void record_crash(Job& job, std::uint64_t item, unsigned attempt, pid_t pid, int status) {
-  auto* failure = static_cast<Failure*>(shm::allocate(sizeof(Failure), block_align));
+// Without memory for the record the bound alone says that the item failed.
+void record_crash(Job& job, std::uint64_t item, unsigned attempt, pid_t pid, int status) noexcept {
+  Failure* failure = nullptr;
+  try {
+    failure = static_cast<Failure*>(shm::allocate(sizeof(Failure), block_align));
+  } catch (const std::bad_alloc&) {
+    lower_bound(job, item);
+    return;
+  }
   *failure = {};
   failure->item = item;
   failure->pid = pid;
@@ -35,7 +54,7 @@ void record_crash(Job& job, std::uint64_t item, unsigned attempt, pid_t pid, int
 }
 
 // What becomes of the chunk that the dead worker had claimed.
-Lease settle_chunk(Job& job, const WorkerSlot& slot, Lease lease, pid_t pid, int status) {
+Lease settle_chunk(Job& job, const WorkerSlot& slot, Lease lease, pid_t pid, int status) noexcept {
   const std::uint64_t announced = slot.item.load(std::memory_order_acquire);
   const std::uint64_t first = slot.chunk.load(std::memory_order_acquire) * job.chunk;
   if (announced == no_item) {
@@ -52,7 +71,8 @@ Lease settle_chunk(Job& job, const WorkerSlot& slot, Lease lease, pid_t pid, int
   return lease;
 }
 
-void settle_job(Job& job, const WorkerSlot& slot, std::uint32_t index, pid_t pid, int status) {
+void settle_job(Job& job, const WorkerSlot& slot, std::uint32_t index, pid_t pid,
+                int status) noexcept {
   const std::uint64_t chunk = slot.chunk.load(std::memory_order_acquire);
   if (chunk < job.chunks) {
     std::uint64_t word = job.leases[chunk].load(std::memory_order_acquire);
@@ -76,8 +96,9 @@ void clear_bit(std::atomic<std::uint64_t>* mask, std::uint32_t index) noexcept {
 
 void recover_worker(PoolState& pool, std::uint32_t index, pid_t pid, int status) noexcept {
   WorkerSlot& slot = pool.slots[index];
-  settle_pending(slot);
-  if (const std::uint32_t named = slot.job.load(std::memory_order_acquire); named != 0) {
+  const std::uint32_t named = slot.job.load(std::memory_order_acquire);
+  settle_pending(slot, named == 0 ? nullptr : &pool.job(named - 1));
+  if (named != 0) {
     // The pin of the dead keeps the descriptor from being recycled; one that was released before
     // the pin has an even generation and is nobody's.
     Job& job = pool.job(named - 1);

@@ -227,11 +227,14 @@ bool offer_failure(Job& job, Failure* failure) noexcept {
     if (before != nullptr && before->item <= failure->item) return false;
     failure->next = before;  // not freed here: others may be looking at it
   } while (!job.failure.compare_exchange_weak(before, failure, std::memory_order_acq_rel));
-  std::uint64_t bound = job.bound.load(std::memory_order_relaxed);
-  while (failure->item < bound &&
-         !job.bound.compare_exchange_weak(bound, failure->item, std::memory_order_relaxed)) {
-  }
+  lower_bound(job, failure->item);
   return true;
+}
+
+void lower_bound(Job& job, std::uint64_t item) noexcept {
+  std::uint64_t bound = job.bound.load(std::memory_order_relaxed);
+  while (item < bound && !job.bound.compare_exchange_weak(bound, item, std::memory_order_relaxed)) {
+  }
 }
 
 void wake_workers(PoolState& pool, int count) noexcept {

@@ -43,6 +43,8 @@ void finish(Job& job) noexcept;
 bool all_done(const Job& job) noexcept;
 /// Makes `failure` the job's if its item is the lowest so far. Returns false when it was not taken.
 bool offer_failure(Job& job, Failure* failure) noexcept;
+/// Says that `item` failed, so that items above it need not begin.
+void lower_bound(Job& job, std::uint64_t item) noexcept;
 /// Wakes up to `count` sleeping workers.
 void wake_workers(PoolState& pool, int count) noexcept;
 /// Memory that all workers of a pool see, aligned to `block_align`: in the shared heap or not.
