@@ -1,0 +1,153 @@
+// What a program with a Pool leaves behind, and what it prints, seen from outside.
+#include <poll.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+
+#include <csignal>
+#include <string>
+
+#include "processes.hpp"
+
+namespace {
+
+/// A run of the fixture program. Its orphans become children of this process, so that their end
+/// can be waited for.
+class Program {
+ public:
+  explicit Program(const char* mode) {
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    int ends[2];
+    REQUIRE(pipe(ends) == 0);
+    output_ = ends[0];
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    posix_spawn_file_actions_addclose(&actions, ends[0]);
+    posix_spawn_file_actions_addclose(&actions, ends[1]);
+    std::string name = PROCYON_POOL_PROGRAM;
+    std::string argument = mode;
+    char* const arguments[] = {name.data(), argument.data(), nullptr};
+    REQUIRE(posix_spawn(&pid_, name.c_str(), &actions, nullptr, arguments, environ) == 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[1]);
+  }
+  ~Program() {
+    close(output_);
+    prctl(PR_SET_CHILD_SUBREAPER, 0);
+  }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  pid_t pid() const { return pid_; }
+
+  /// What it has printed when `enough` is in it, or when all its processes have gone.
+  const std::string& read_until(const std::string& enough) {
+    while (text_.find(enough) == std::string::npos) {
+      pollfd event{output_, POLLIN, 0};
+      char buffer[4096];
+      if (poll(&event, 1, 30000) <= 0) break;
+      const ssize_t count = read(output_, buffer, sizeof buffer);
+      if (count <= 0) break;
+      text_.append(buffer, static_cast<std::size_t>(count));
+    }
+    return text_;
+  }
+  const std::string& read_all() { return read_until(std::string(1, '\0')); }
+
+  /// Its status, once it and every process that it has started are gone; -1: some stay.
+  int wait_for_all() {
+    int own = -1;
+    const bool gone = processes::eventually([&own, this] {
+      int status = 0;
+      pid_t pid = 0;
+      while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == pid_) own = status;
+      }
+      return pid < 0;
+    });
+    return gone ? own : -1;
+  }
+
+ private:
+  pid_t pid_ = 0;
+  int output_ = -1;
+  std::string text_;
+};
+
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t found = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("nothing is left of a program that is killed while its tasks run", "[process]") {
+  for (int round = 0; round < 5; ++round) {
+    Program program("work");
+    REQUIRE(program.read_until("ready") == "ready\n");
+    ::kill(program.pid(), SIGKILL);
+    const int status = program.wait_for_all();
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == SIGKILL);
+  }
+}
+
+TEST_CASE("nothing is left of a program that is killed after its guardian", "[process]") {
+  Program program("work");
+  REQUIRE(program.read_until("ready") == "ready\n");
+  for (const pid_t guardian : processes::children(program.pid(), "procyon-guard")) {
+    ::kill(guardian, SIGKILL);
+  }
+  ::kill(program.pid(), SIGKILL);
+  CHECK(program.wait_for_all() != -1);
+}
+
+TEST_CASE("nothing is left of a program that is interrupted or asked to end", "[process]") {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+    Program program("work");
+    REQUIRE(program.read_until("ready") == "ready\n");
+    ::kill(program.pid(), signal);
+    const int status = program.wait_for_all();
+    CHECK(WIFSIGNALED(status));
+    CHECK(WTERMSIG(status) == signal);
+  }
+}
+
+TEST_CASE("nothing is left of a program that ends without ending its pool", "[process]") {
+  for (const char* mode : {"leave", "exit"}) {
+    INFO(mode);
+    Program program(mode);
+    CHECK(program.read_until("ready") == "ready\n");
+    const int status = program.wait_for_all();
+    CHECK(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 4);
+  }
+}
+
+TEST_CASE("what the program and its tasks print appears once", "[process]") {
+  for (int round = 0; round < 10; ++round) {
+    Program program("print");
+    const std::string text = program.read_all();
+    CHECK(program.wait_for_all() == 0);
+    INFO(text);
+    for (const char* part :
+         {"<before the pool>", "<before, by cout>", "<beside the pool>", "<in a task>",
+          "<in a task, by cout>", "<after the pool>", "<item 0>", "<item 7>"}) {
+      INFO(part);
+      CHECK(count(text, part) == 1);
+    }
+    CHECK(count(text, "<item") == 8);
+  }
+}
+
+TEST_CASE("a worker multiplies with one thread when the program does with several", "[process]") {
+  Program program("blas");
+  const int status = program.wait_for_all();
+  REQUIRE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == 77) {
+    WARN("skipped: there is no libopenblas.so.0 with cblas_dgemm");
+    return;
+  }
+  CHECK(WEXITSTATUS(status) == 0);
+}
