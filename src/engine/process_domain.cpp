@@ -19,7 +19,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <optional>
+#include <memory>
 
 namespace procyon::engine {
 namespace {
@@ -163,7 +163,7 @@ class ProcessDomain final : public WorkerDomain {
   }
 
   Settings settings_;
-  std::optional<GuardianShare> guardian_{std::in_place};  // until the pool has stopped
+  std::unique_ptr<GuardianShare> guardian_ = std::make_unique<GuardianShare>();  // until the stop
   Descriptor control_;
   pid_t zygote_ = 0;
   MemberId id_;

@@ -20,7 +20,7 @@ std::atomic<std::size_t> running_threads{0};
 
 class ThreadDomain final : public WorkerDomain {
  public:
-  explicit ThreadDomain(Settings settings) : settings_(std::move(settings)) {}
+  explicit ThreadDomain(const Settings& settings) : settings_(settings) {}
 
   void start(PoolState& pool) override {
     try {
