@@ -271,7 +271,7 @@ struct Local {
     std::uninitialized_value_construct_n(results, count);
   }
   void put(std::uint64_t i, engine::Cursor&, R&& value) { results[i].emplace(std::move(value)); }
-  R take(std::uint64_t i) { return std::move(*results[i]); }
+  R take(std::uint64_t i) { return std::move(results[i]).value(); }
   std::vector<R> take_all(std::uint64_t count) { return take_each<R>(*this, count); }
   void clear(Engine& engine, std::uint64_t count) noexcept {
     std::destroy_n(results, count);
