@@ -158,7 +158,7 @@ TEST_CASE("too few processes are an error that says how many there were", "[proc
     WARN("skipped: only root can become a user who has no process yet");
     return;
   }
-  for (const rlim_t processes : {1, 2, 3, 5}) {
+  for (const rlim_t processes : {1U, 2U, 3U, 5U}) {
     const int code = in_child([processes] {
       const rlimit limit{processes, processes};
       if (setrlimit(RLIMIT_NPROC, &limit) != 0 || setuid(61234) != 0) return 2;

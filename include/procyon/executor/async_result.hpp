@@ -95,7 +95,7 @@ class AsyncResult {
   R get() && {
     wait();
     result();
-    if constexpr (!std::is_void_v<R>) return std::move(*value_);
+    if constexpr (!std::is_void_v<R>) return std::move(value_).value();
   }
   /// As above; throws TimeoutError when the task has not ended in time.
   template <class Rep, class Period>
