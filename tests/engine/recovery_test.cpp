@@ -9,7 +9,6 @@ using procyon::engine::Cursor;
 using procyon::engine::Failure;
 using procyon::engine::Job;
 using procyon::engine::Lease;
-using procyon::engine::no_item;
 namespace shm = procyon::shm;
 
 namespace {
