@@ -110,8 +110,8 @@ TEMPLATE_TEST_CASE("a wait that runs out leaves the result to be fetched", CONTR
     auto pool = contract::make_pool<TestType>();
     const procyon::Array<int> gate(1);
     const auto result = pool.apply_async([gate] {
-      const volatile int& open = gate[0];
-      while (open == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      const std::atomic_ref<int> open(gate[0]);
+      while (open.load() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       return 7;
     });
     CHECK_THROWS_AS(result.get(std::chrono::milliseconds(20)), procyon::TimeoutError);
