@@ -47,7 +47,8 @@ ThreadLimit::ThreadLimit(std::size_t threads, std::string_view user_api) {
   };
   bool touches_openmp = false;
   for (const blas::Loaded& runtime : loaded) {
-    if (!wanted(runtime) && !(touches_openmp && runtime.api == blas::Api::openmp)) continue;
+    const bool is_touched = touches_openmp && runtime.api == blas::Api::openmp;
+    if (!wanted(runtime) && !is_touched) continue;
     touches_openmp = touches_openmp || runtime.on_openmp();
     saved_->settings.push_back({blas::pin(runtime), runtime.set_threads, runtime.get_threads,
                                 runtime.get_threads(), runtime.on_openmp()});
