@@ -79,6 +79,9 @@ TEST_CASE("captures of private memory are refused with the kind of memory and th
     return static_cast<int>(a[0]);
   };
   CHECK_FALSE(refusal_of([&] { pool.apply(erased); }).empty());
+  // Too complex a closure to be refused when it is compiled.
+  const auto mixed = [&on_stack, small = std::string("s")] { return on_stack + std::ssize(small); };
+  CHECK(lack(refusal_of([&] { pool.apply(mixed); }), {"the callable", "the stack"}) == "");
   CHECK(pool.apply([] { return 1; }) == 1);
 }
 

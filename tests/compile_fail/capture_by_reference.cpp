@@ -1,0 +1,8 @@
+// Error: capture by value
+#include <procyon/procyon.hpp>
+
+int main() {
+  procyon::Pool pool(1);
+  int base = 1;
+  return pool.apply([&base](int x) { return x + base; }, 2);
+}
