@@ -4,6 +4,7 @@
 #include <procyon/base/cpus.hpp>
 #include <procyon/base/errors.hpp>
 #include <procyon/blas.hpp>
+#include <procyon/executor/exception.hpp>
 #include <procyon/executor/executor.hpp>
 #include <procyon/executor/pool.hpp>
 #include <procyon/executor/serial_pool.hpp>
