@@ -26,7 +26,8 @@ namespace procyon {
 /// arguments may refer to shared memory only: NotShareable otherwise, before any task begins.
 ///
 /// When tasks fail, the failure of the lowest index is thrown, as the type it was where that is a
-/// standard one or registered by PROCYON_EXCEPTION; items before it have all run, items after it that had not begun are not begun.
+/// standard one or registered by PROCYON_EXCEPTION; items before it have all run, items after it
+/// that had not begun are not begun.
 /// A worker that dies fails the task it was running with WorkerCrashed, and nothing else.
 ///
 /// Every member may be called by any thread of the process that made the pool. After close() or
