@@ -41,34 +41,6 @@ bool is_wholly_free(std::uint32_t first, std::uint32_t length) noexcept {
   return free;
 }
 
-/// Neighbouring extents without any block, all of them this process's own or orphans.
-struct Streak {
-  std::uint32_t first = 0;
-  std::uint32_t length = 0;
-  std::vector<std::uint32_t> extents;
-};
-
-/// The first streak of `need` chunks, else the one that ends at the frontier.
-Streak find_streak(std::uint32_t need) {
-  Streak streak;
-  each_extent([&](std::uint32_t first, Extent extent) {
-    if (streak.length >= need) return;
-    bool usable = is_wholly_free(first, extent.length);
-    // Whoever frees the one block of an extent makes it an orphan before: look at the owner last.
-    const MemberId owner =
-        extent_of(region.chunks[first].extent.load(std::memory_order_acquire)).owner;
-    usable = usable && (owner == MemberId{} || owner == me());
-    if (!usable) {
-      streak = {};
-      return;
-    }
-    if (streak.extents.empty()) streak.first = first;
-    streak.extents.push_back(first);
-    streak.length += extent.length;
-  });
-  return streak;
-}
-
 bool adopt(std::uint32_t first, std::uint32_t length) noexcept {
   std::uint64_t seen = extent_word({length, {}});
   return region.chunks[first].extent.compare_exchange_strong(seen, extent_word({length, me()}),
@@ -78,43 +50,41 @@ bool adopt(std::uint32_t first, std::uint32_t length) noexcept {
 /// Makes one extent of a streak that is all this process's own.
 void merge(const Streak& streak) noexcept {
   bool cold = true;
-  for (const std::uint32_t first : streak.extents) {
-    const Extent extent = extent_of(region.chunks[first].extent.load(std::memory_order_relaxed));
+  for (const auto& [first, length] : streak.extents) {
     tidy_extent(
-        first, extent.length, is_cursor, [&](std::uint32_t, Span run) { cold = cold && run.cold; },
+        first, length, is_cursor, [&](std::uint32_t, Span run) { cold = cold && run.cold; },
         [](std::uint32_t, Span) {});
   }
   Chunk& head = region.chunks[streak.first];
   head.extent.store(extent_word({streak.length, me()}), std::memory_order_release);
-  for (const std::uint32_t first : streak.extents) {
+  for (const auto& [first, length] : streak.extents) {
     if (first == streak.first) continue;
-    Word& word = region.chunks[first].extent;
-    const std::uint32_t length = extent_of(word.load(std::memory_order_relaxed)).length;
-    word.store(extent_word({length, {interior_slot, 0}}), std::memory_order_release);
+    region.chunks[first].extent.store(extent_word({length, {interior_slot, 0}}),
+                                      std::memory_order_release);
   }
   head.span.store(span_word({SpanState::free, cold, 0, streak.length}), std::memory_order_release);
 }
 
 /// Joins free neighbours, and chunks of the frontier behind them, to a run of `need` chunks.
 bool join_extents(std::uint32_t need) {
-  Streak streak = find_streak(need);
-  const std::uint32_t end = streak.first + streak.length;
-  if (streak.extents.empty()) return false;
-  if (streak.length < need) {
-    const std::uint32_t missing = need - streak.length;
-    if (frontier_of(region.header->frontier.load(std::memory_order_acquire)).end != end ||
-        missing > chunk_total() - end || !move_frontier(end, missing)) {
-      return false;
+  for (;;) {
+    Streak streak = find_streak(need);
+    const std::uint32_t end = streak.first + streak.length;
+    if (streak.extents.empty()) return false;
+    if (streak.length < need) {
+      const std::uint32_t missing = need - streak.length;
+      if (frontier_of(region.header->frontier.load(std::memory_order_acquire)).end != end ||
+          missing > chunk_total() - end || !move_frontier(end, missing)) {
+        return false;
+      }
+      streak.extents.emplace_back(end, missing);
+      streak.length += missing;
     }
-    streak.extents.push_back(end);
-    streak.length += missing;
+    // Lost to somebody else: that one has got on, and the books are different now.
+    if (!own_streak(streak)) continue;
+    merge(streak);
+    return true;
   }
-  for (const std::uint32_t first : streak.extents) {
-    const Extent extent = extent_of(region.chunks[first].extent.load(std::memory_order_acquire));
-    if (!(extent.owner == me()) && !adopt(first, extent.length)) return false;
-  }
-  merge(streak);
-  return true;
 }
 
 /// Whether the extent has room: free chunks in a row, or a slab of the class.
@@ -133,6 +103,36 @@ bool has_room(std::uint32_t first, std::uint32_t length, std::uint32_t need,
 }
 
 }  // namespace
+
+Streak find_streak(std::uint32_t need) {
+  Streak streak;
+  each_extent([&](std::uint32_t first, Extent extent) {
+    if (streak.length >= need) return;
+    const bool usable = (extent.owner == MemberId{} || extent.owner == me()) &&
+                        is_wholly_free(first, extent.length);
+    if (!usable) {
+      streak = {};
+      return;
+    }
+    if (streak.extents.empty()) streak.first = first;
+    streak.extents.emplace_back(first, extent.length);
+    streak.length += extent.length;
+  });
+  return streak;
+}
+
+// What was seen in an orphan is old: it may have been adopted, filled, and orphaned by a death
+// since. What is seen in an own extent stays, since nobody else makes blocks there; but whoever
+// frees the one block that fills it makes it an orphan before: look at the owner last.
+bool own_streak(const Streak& streak) noexcept {
+  return std::ranges::all_of(streak.extents, [](const auto& each) {
+    const auto [first, length] = each;
+    const std::uint64_t mine = extent_word({length, me()});
+    const Word& word = region.chunks[first].extent;
+    return (word.load(std::memory_order_acquire) == mine || adopt(first, length)) &&
+           is_wholly_free(first, length) && word.load(std::memory_order_acquire) == mine;
+  });
+}
 
 std::uint32_t complete_frontier() noexcept {
   const Frontier claim = frontier_of(region.header->frontier.load(std::memory_order_acquire));

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
+#include <vector>
 
 #include "shm/layout.hpp"
 #include "shm/reservation.hpp"
@@ -72,6 +74,19 @@ void tidy_extent(std::uint32_t first, std::uint32_t length, Keep keep, OnFree on
   });
   flush();
 }
+
+/// Neighbouring extents without any block, all of them this process's own or orphans.
+struct Streak {
+  std::uint32_t first = 0;
+  std::uint32_t length = 0;
+  std::vector<std::pair<std::uint32_t, std::uint32_t>> extents;  // {first chunk, length} of each
+};
+
+/// The first streak of `need` chunks, else the one that ends at the frontier.
+Streak find_streak(std::uint32_t need);
+/// Takes over the orphans of a streak. False: one of its extents was somebody's since it was found,
+/// and may have blocks, or another length. What was taken over until then is kept.
+bool own_streak(const Streak& streak) noexcept;
 
 /// Takes over an orphan that has `need` free chunks in a row, or slabs of this class with room.
 /// False: there is none.

@@ -17,6 +17,7 @@
 //   owned --another process frees the one block that fills it--> orphan
 //   owned --its owner merges it into the extent before it--> interior {length, 2047, 0}
 //
+// An orphan word may return: what was seen in the extent before the CAS may be untrue after it.
 // Only the owner of an extent turns free chunks in it into blocks (between its threads a private
 // mutex); everybody may free. An extent never shrinks and never splits.
 //

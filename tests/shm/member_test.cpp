@@ -202,6 +202,34 @@ TEST_CASE("generations of processes use the same memory again", "[process]") {
   CHECK(shm::close_heap_if_unused());
 }
 
+TEST_CASE("an orphan that somebody filled since it was seen free is not joined", "[process]") {
+  shm::open_heap();
+  shm::deallocate(shm::allocate(1));
+  CHECK(holds_in_member([] {
+    shm::deallocate(shm::allocate(20 << 16));
+    return true;
+  }));
+  const shm::Streak streak = shm::find_streak(20);
+  REQUIRE(streak.length >= 20);
+  auto* place = new (shm::allocate(sizeof(void*))) std::atomic<void*>(nullptr);
+  CHECK(holds_in_member([&] {
+    void* block = shm::allocate(20 << 16);
+    std::memset(block, 7, 20 << 16);
+    shm::give(block);
+    *place = block;
+    return true;
+  }));
+  void* const block = *place;
+  CHECK(block == shm::chunk_address(streak.first));
+  CHECK_FALSE(shm::own_streak(streak));
+  CHECK(Filled{static_cast<unsigned char*>(block), 20 << 16, 7}.intact());
+  CHECK(find_fault() == sound);
+  shm::deallocate(block);
+  CHECK(shm::own_streak(shm::find_streak(20)));
+  shm::deallocate(place);
+  CHECK(shm::close_heap_if_unused());
+}
+
 TEST_CASE("a huge block that another process frees can be had by a third", "[process]") {
   const std::size_t bytes = std::size_t{80} << 20;
   auto* let_go = new (shm::allocate(1)) std::atomic<bool>(false);

@@ -137,6 +137,16 @@ TEST_CASE("real images times the DCT matrix are the same bits in every mode", "[
   CHECK(product.data[8 + 3] == Approx(first));
 }
 
+TEST_CASE("more batches than a size has bits come to an end", "[process]") {
+  const Folder folder;
+  const std::string a = folder / "A.npy", b = folder / "B.npy", c = folder / "C.npy";
+  save_counting<float>(a, {100, 1, 4, 4});
+  save_counting<float>(b, {1, 100, 4, 4});
+  const Finished finished = gemm(a, b, c, {"--mode", "serial", "--verify"});
+  CHECK(finished.code == 0);
+  CHECK_THAT(finished.out, Contains("(100, 100, 4, 4)") && Contains("160000 of 160000"));
+}
+
 TEST_CASE("stacks are broadcast as in numpy, also both at once", "[process]") {
   const Folder folder;
   save_counting<double>(folder / "A.npy", {3, 1, 4, 5});

@@ -143,7 +143,9 @@ void multiply(E& executor, const Operands<T>& operands) {
       first += count;
       done += count;
       progress.show(static_cast<double>(done) / all);
-      if (Clock::now() - begun < std::chrono::milliseconds(200)) piece *= 2;
+      if (Clock::now() - begun < std::chrono::milliseconds(200)) {
+        piece = std::min(2 * piece, plan.count);
+      }
     }
   }
 }
