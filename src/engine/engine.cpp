@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <exception>
 #include <mutex>
 #include <new>
 #include <optional>
@@ -91,9 +92,10 @@ struct Engine::State {
   void add_jobs();
   bool is_pinned(std::uint32_t index) const noexcept;
   void recycle();
+  void bury_finished(Engine& engine, std::unique_lock<std::mutex>& lock) noexcept;
   void free_memory(Job& job) noexcept;
   void set_leases(Job& job, const JobSpec& spec);
-  void publish(Job& job, std::unique_lock<std::mutex>& lock);
+  bool publish(Job& job, std::unique_lock<std::mutex>& lock);
   void wake_for(const Job& job) noexcept;
   void close_unfinished(Failure::Kind kind) noexcept;
   template <class F>
@@ -137,7 +139,10 @@ void Engine::State::add_jobs() {
   if (block == max_blocks) throw SharedMemoryError("too many unfinished jobs in one pool");
   const std::uint32_t first = jobs_before(block);
   const std::uint32_t count = jobs_before(block + 1) - first;
-  free_jobs.reserve(free_jobs.size() + count);
+  // Jobs move between these lists where nothing may be thrown.
+  free_jobs.reserve(first + count);
+  retired.reserve(first + count);
+  abandoned.reserve(first + count);
   Job* jobs = construct_blocks<Job>(shared, count);
   for (std::uint32_t i = 0; i < count; ++i) jobs[i].index = first + i;
   pool->blocks[block].store(jobs, std::memory_order_release);
@@ -159,6 +164,22 @@ void Engine::State::recycle() {
                 [this](std::uint32_t index) { free_memory(pool->job(index)); });
   free_jobs.insert(free_jobs.end(), rest, retired.end());
   retired.erase(rest, retired.end());
+}
+
+// Unlocks meanwhile: the payloads are the user's, and may use the pool.
+void Engine::State::bury_finished(Engine& engine, std::unique_lock<std::mutex>& lock) noexcept {
+  const auto runs = [](const Abandoned& each) {
+    return (each.job->state.load(std::memory_order_acquire) & Job::finished) == 0;
+  };
+  std::partition(abandoned.begin(), abandoned.end(), runs);
+  while (!abandoned.empty() && !runs(abandoned.back())) {
+    const Abandoned last = abandoned.back();
+    abandoned.pop_back();
+    lock.unlock();
+    last.destroy(engine, last.job->payload);
+    engine.release(last.job);
+    lock.lock();
+  }
 }
 
 // Not while a worker's slot names the job: recovery, if that worker is dead, still looks at it.
@@ -185,20 +206,23 @@ void Engine::State::set_leases(Job& job, const JobSpec& spec) {
   }
 }
 
-void Engine::State::publish(Job& job, std::unique_lock<std::mutex>& lock) {
+// False: the ring is full, and the caller is one of those who would have to empty it.
+bool Engine::State::publish(Job& job, std::unique_lock<std::mutex>& lock) {
   const std::uint32_t current = job.generation.load(std::memory_order_relaxed) + 1;
   job.generation.store(current, std::memory_order_release);
   std::uint64_t head = pool->head.load(std::memory_order_relaxed);
   while (head - pool->tail.load(std::memory_order_acquire) >= ring_size) {
+    if (Worker::is_in_task_of(*pool)) return false;
     lock.unlock();
     std::this_thread::sleep_for(ring_full_nap);
     domain->look_after(*pool);
     lock.lock();
-    if (phase == Phase::ended || pool->status.load() != PoolState::running) return;
+    if (phase == Phase::ended || pool->status.load() != PoolState::running) return true;
     head = pool->head.load(std::memory_order_relaxed);
   }
   pool->ring[head % ring_size].store(ring_entry(job.index, current), std::memory_order_release);
   pool->head.store(head + 1, std::memory_order_seq_cst);
+  return true;
 }
 
 // A spinning worker needs no system call to see the job; sleepers are woken for the rest of it.
@@ -248,6 +272,8 @@ Engine::~Engine() {
     static_cast<void>(state_.release());  // the copy in a child: the parent's to clean up
     return;
   }
+  // In its own task the pool would go from under it, or the worker would wait for itself.
+  if (Worker::is_in_task_of(*state_->pool)) std::terminate();
   terminate();
 }
 
@@ -262,24 +288,14 @@ Job* Engine::prepare(std::size_t bytes) {
     throw Error("a pool can be used only by the process that made it");
   }
   std::unique_lock lock(state.mutex);
+  state.bury_finished(*this, lock);
   if (state.phase != Phase::open) throw PoolClosed("the pool is closed: it takes no more tasks");
-  std::vector<Abandoned> over;
-  const auto still_running =
-      std::stable_partition(state.abandoned.begin(), state.abandoned.end(), [](Abandoned& each) {
-        return (each.job->state.load(std::memory_order_acquire) & Job::finished) == 0;
-      });
-  over.assign(still_running, state.abandoned.end());
-  state.abandoned.erase(still_running, state.abandoned.end());
   if (!state.retired.empty()) state.recycle();
   if (state.free_jobs.empty()) state.add_jobs();
   Job& job = state.pool->job(state.free_jobs.back());
   void* payload = bytes <= inline_payload ? job.inline_bytes : allocate_block(state.shared, bytes);
   state.free_jobs.pop_back();
   lock.unlock();
-  for (const Abandoned& each : over) {
-    each.destroy(*this, each.job->payload);
-    release(each.job);
-  }
   job.payload = payload;
   job.leases = &job.inline_lease;
   job.next.store(0, std::memory_order_relaxed);
@@ -310,12 +326,16 @@ void Engine::submit(Job* job, const JobSpec& spec) {
   if (state.domain->runs_in_caller()) {
     job->generation.fetch_add(1);
     lock.unlock();
-    Worker(*state.pool, 0).run_job(*job);
+    Worker(*state.pool, 0).run_in_caller(*job);
     return;
   }
-  state.publish(*job, lock);
+  const bool published = state.publish(*job, lock);
   lock.unlock();
-  state.wake_for(*job);
+  if (published) {
+    state.wake_for(*job);
+  } else {
+    Worker::help(*state.pool, *job);
+  }
 }
 
 bool Engine::finished(Job* job) noexcept {
@@ -347,6 +367,7 @@ void Engine::wait(Job* job) {
 bool Engine::wait_for(Job* job, nanoseconds limit) {
   State& state = *state_;
   const auto start = steady_clock::now();
+  if (limit.count() > 0) Worker::help(*state.pool, *job);
   const nanoseconds spin =
       state.pool->cpus > 1 ? std::min<nanoseconds>(caller_spin, limit) : nanoseconds{0};
   while (steady_clock::now() - start < spin) {
@@ -407,6 +428,7 @@ void Engine::abandon(Job* job, void (*destroy)(Engine&, void*)) noexcept {
 }
 
 void Engine::close() noexcept {
+  if (state_->generation != process::fork_generation()) return;
   const std::scoped_lock lock(state_->mutex);
   if (state_->phase == Phase::open) state_->phase = Phase::closed;
 }
@@ -414,6 +436,12 @@ void Engine::close() noexcept {
 void Engine::terminate() noexcept {
   State& state = *state_;
   if (state.generation != process::fork_generation()) return;
+  if (Worker::is_in_task_of(*state.pool)) {
+    // A worker cannot wait for its own end. It still runs what is handed in: items of no length.
+    close();
+    state.close_unfinished(Failure::Kind::closed);
+    return;
+  }
   const std::scoped_lock ending(state.ending);
   {
     const std::scoped_lock lock(state.mutex);
@@ -421,20 +449,19 @@ void Engine::terminate() noexcept {
   }
   state.close_unfinished(Failure::Kind::closed);
   state.domain->stop(*state.pool);
-  std::vector<Abandoned> abandoned;
-  {
-    const std::scoped_lock lock(state.mutex);
-    state.for_each_submitted([](Job& job) { finish(job); });
-    abandoned.swap(state.abandoned);
-  }
-  for (const Abandoned& each : abandoned) {
-    each.destroy(*this, each.job->payload);
-    release(each.job);
-  }
+  std::unique_lock lock(state.mutex);
+  state.for_each_submitted([](Job& job) { finish(job); });
+  state.bury_finished(*this, lock);
 }
 
 void Engine::join() {
   State& state = *state_;
+  if (state.generation != process::fork_generation()) {
+    throw Error("a pool can be used only by the process that made it");
+  }
+  if (Worker::is_in_task_of(*state.pool)) {
+    throw Error("join() in a task of the pool itself would wait for its own end; call it outside");
+  }
   std::vector<Job*> running;
   {
     const std::scoped_lock lock(state.mutex);

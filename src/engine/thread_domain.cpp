@@ -23,6 +23,7 @@ class ThreadDomain final : public WorkerDomain {
   explicit ThreadDomain(const Settings& settings) : settings_(settings) {}
 
   void start(PoolState& pool) override {
+    threads_.reserve(pool.workers);
     try {
       for (std::uint32_t i = 0; i < pool.workers; ++i) {
         threads_.emplace_back([this, &pool, i] { run(pool, i); });
@@ -34,6 +35,9 @@ class ThreadDomain final : public WorkerDomain {
       throw StartError("thread", error.code().value(),
                        "only " + std::to_string(started) + " of " + std::to_string(pool.workers) +
                            " threads could be started");
+    } catch (...) {
+      stop(pool);
+      throw;
     }
   }
 

@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
 #include <chrono>
 #include <cstdio>
@@ -36,12 +37,45 @@ bool has_work(const PoolState& pool) noexcept {
   return pool.tail.load(std::memory_order_seq_cst) != pool.head.load(std::memory_order_seq_cst);
 }
 
+bool has_sleepers(const PoolState& pool) noexcept {
+  return std::any_of(pool.sleeping, pool.sleeping + pool.mask_words(),
+                     [](const auto& word) { return word.load(std::memory_order_seq_cst) != 0; });
+}
+
+// The pools that this thread is a worker of, the innermost first.
+class Frame {
+ public:
+  Frame(const PoolState& pool, std::uint32_t index) noexcept
+      : pool_(pool), index_(index), outer_(innermost_) {
+    innermost_ = this;
+  }
+  ~Frame() { innermost_ = outer_; }
+  Frame(const Frame&) = delete;
+  Frame& operator=(const Frame&) = delete;
+
+  static const Frame* find(const PoolState& pool) noexcept {
+    const Frame* frame = innermost_;
+    while (frame != nullptr && &frame->pool_ != &pool) frame = frame->outer_;
+    return frame;
+  }
+  std::uint32_t index() const noexcept { return index_; }
+
+ private:
+  static thread_local const Frame* innermost_;
+  const PoolState& pool_;
+  std::uint32_t index_;
+  const Frame* outer_;
+};
+
+thread_local const Frame* Frame::innermost_ = nullptr;
+
 }  // namespace
 
 Worker::Worker(PoolState& pool, std::uint32_t index) noexcept
     : pool_(pool), slot_(pool.slots[index]), index_(index) {}
 
 void Worker::run() {
+  const Frame frame(pool_, index_);
   while (pool_.status.load(std::memory_order_acquire) == PoolState::running) {
     if (run_from_ring()) continue;
     if (rescanned_ != pool_.rescan.load(std::memory_order_acquire)) {
@@ -58,11 +92,23 @@ bool Worker::run_from_ring() {
   std::uint64_t tail = pool_.tail.load(std::memory_order_acquire);
   if (tail == pool_.head.load(std::memory_order_acquire)) return false;
   if (Job* job = pin(pool_.ring[tail % ring_size].load(std::memory_order_acquire))) {
+    if (counted_on_ && job->next.load(std::memory_order_relaxed) < job->chunks) {
+      wake_for_others(tail);
+    }
     run_job(*job);
     unpin();
   }
   pool_.tail.compare_exchange_strong(tail, tail + 1, std::memory_order_seq_cst);
   return true;
+}
+
+// Every submitter that saw the spin bit counted on this worker, which has time for one job only.
+// Either a submitter sees that the bit is gone, or this sees its job.
+void Worker::wake_for_others(std::uint64_t tail) noexcept {
+  counted_on_ = false;
+  const std::uint64_t jobs = pool_.head.load(std::memory_order_seq_cst) - tail;
+  if (jobs <= 1 || !has_sleepers(pool_)) return;
+  wake_workers(pool_, static_cast<int>(std::min<std::uint64_t>(jobs - 1, max_workers)));
 }
 
 // After a death: chunks may be READY behind the ring's tail, or never handed out by `next`.
@@ -97,6 +143,20 @@ Job* Worker::pin(std::uint64_t entry) noexcept {
 }
 
 void Worker::unpin() noexcept { slot_.job.store(0, std::memory_order_release); }
+
+bool Worker::is_in_task_of(const PoolState& pool) noexcept { return Frame::find(pool) != nullptr; }
+
+// The slot's chunk and item are the outer task's no more; only recovery reads them, and threads
+// are not recovered.
+void Worker::help(PoolState& pool, Job& job) {
+  const Frame* const frame = Frame::find(pool);
+  if (frame != nullptr) Worker(pool, frame->index()).run_job(job);
+}
+
+void Worker::run_in_caller(Job& job) {
+  const Frame frame(pool_, index_);
+  run_job(job);
+}
 
 void Worker::run_job(Job& job) {
   while (job.next.load(std::memory_order_relaxed) < job.chunks) {
@@ -182,6 +242,7 @@ bool Worker::set_bit(std::atomic<std::uint64_t>* mask, bool on) noexcept {
 bool Worker::spin() {
   if (count_bits(pool_.spinning, pool_.mask_words()) + 1 >= pool_.cpus) return false;
   set_bit(pool_.spinning, true);
+  counted_on_ = true;
   const auto end = steady_clock::now() + spin_time;
   bool found = has_work(pool_);
   while (!found && steady_clock::now() < end) {

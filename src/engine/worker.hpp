@@ -14,10 +14,21 @@ class Worker {
   void run();
   /// Runs every chunk of the job that nobody has claimed.
   void run_job(Job& job);
+  /// The same for a caller that is its own worker.
+  void run_in_caller(Job& job);
+
+  /// Whether the calling thread is in a task of the pool, which runs in this process.
+  static bool is_in_task_of(const PoolState& pool) noexcept;
+  /// Where that is so, runs every chunk of `job` that nobody has claimed: a task that waits for a
+  /// job of its own pool does not wait for workers that wait themselves. Of that job only: what
+  /// lies on this thread's stack is then always what the frame below waits for, so that jobs which
+  /// wait for each other in no circle all end.
+  static void help(PoolState& pool, Job& job);
 
  private:
   friend class Cursor;
   bool run_from_ring();
+  void wake_for_others(std::uint64_t tail) noexcept;
   bool run_from_leases();
   void rest();
   bool spin();
@@ -33,6 +44,7 @@ class Worker {
   WorkerSlot& slot_;
   std::uint32_t index_;
   std::uint32_t rescanned_ = 0;
+  bool counted_on_ = false;  // submitters may have seen this worker spin, and woken nobody
   CodeToken last_code_ = 0;
   const JobType* last_type_ = nullptr;
 };

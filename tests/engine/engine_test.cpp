@@ -184,6 +184,31 @@ TEST_CASE("a job that is abandoned is destroyed once, when it is over") {
   CHECK(destroyed == 100);
 }
 
+TEST_CASE("a job that is abandoned is destroyed although there is no memory for the next one",
+          "[process]") {
+  static const JobType waits{JobType::valid, [](void* payload, Cursor& cursor) {
+                               cursor.announce(cursor.begin());
+                               const auto& gate = **static_cast<std::atomic<bool>**>(payload);
+                               while (!gate) std::this_thread::yield();
+                             }};
+  static int destroyed;
+  destroyed = 0;
+  {
+    Engine engine(Domain::processes, Settings{.workers = 1});
+    auto* const gate = new (engine.allocate(1)) std::atomic<bool>(false);
+    Job* job = engine.prepare(sizeof(gate));
+    new (Engine::payload(job)) std::atomic<bool>*(gate);
+    engine.submit(job, JobSpec{procyon::engine::register_code(__ehdr_start, &waits), 1, 0, false});
+    engine.abandon(job, [](Engine&, void*) { ++destroyed; });
+    *gate = true;
+    while (!engine.finished(job)) std::this_thread::yield();
+    CHECK_THROWS_AS(engine.prepare(std::size_t{1} << 50), procyon::SharedMemoryError);
+    CHECK(destroyed == 1);
+    engine.deallocate(gate);
+  }
+  CHECK(destroyed == 1);
+}
+
 TEST_CASE("a time limit of any length may be given to a wait") {
   Jobs jobs(1);
   Job* job = jobs.submit(1);

@@ -1,5 +1,6 @@
 // One worker, run by the test itself, on jobs made by hand.
 #include <atomic>
+#include <thread>
 #include <vector>
 
 #include "support.hpp"
@@ -123,4 +124,20 @@ TEST_CASE("a job whose code no module has fails and is finished") {
   CHECK(seen.items.empty());
   CHECK(pool.job().bound.load() == 0);
   CHECK((pool.job().state.load() & Job::finished) != 0);
+}
+
+TEST_CASE("a worker that two submitters counted on wakes another for the second job") {
+  HandMadePool pool(2);
+  submit(pool, 1, 1);
+  PoolState& state = pool.state();
+  state.ring[0] = state.ring[1] = procyon::engine::ring_entry(pool.job().index, 1);
+  state.sleeping[0] = 2;  // the other worker
+  std::jthread worker([&state] { Worker(state, 0).run(); });
+  while (state.sleeping[0] != 3) std::this_thread::yield();  // it has spun, and sleeps now
+  state.head = 2;
+  procyon::engine::wake_workers(state, 1);
+  while (!all_done(pool.job())) std::this_thread::yield();
+  CHECK(state.bell == 2);
+  state.status = PoolState::stopping;
+  procyon::engine::wake_workers(state, 1);
 }

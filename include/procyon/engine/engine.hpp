@@ -31,7 +31,7 @@ class Engine {
  public:
   /// Throws std::invalid_argument (number of workers), StartError, SharedMemoryError.
   Engine(Domain domain, const Settings& settings);
-  /// As `terminate`.
+  /// As `terminate`; not to be called in a task of this pool.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -52,6 +52,8 @@ class Engine {
   /// As `finished`, for callers that ask again and again instead of waiting: now and then it makes
   /// good the loss of helpers, without which a death would not be noticed.
   bool ready(Job* job) noexcept;
+  /// In a task of this pool the thread first runs what nobody has begun of the job itself, which
+  /// no limit shortens.
   void wait(Job* job);
   bool wait_for(Job* job, std::chrono::nanoseconds limit);
   /// Throws the failure of the lowest item that failed; nothing where none did. Requires: finished.
@@ -70,9 +72,11 @@ class Engine {
   /// No job is accepted any more; those submitted are run.
   void close() noexcept;
   /// Ends the workers; jobs that have not finished fail with PoolClosed. A thread's running item
-  /// is waited for. When it returns no worker is left.
+  /// is waited for. When it returns no worker is left. In a task of this pool, whose worker cannot
+  /// wait for itself, it does all but end the workers.
   void terminate() noexcept;
-  /// Waits for all jobs, then ends the workers. Throws Error unless closed or terminated.
+  /// Waits for all jobs, then ends the workers. Throws Error unless closed or terminated, and in a
+  /// task of this pool.
   void join();
 
  private:

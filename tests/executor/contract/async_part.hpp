@@ -161,3 +161,28 @@ TEMPLATE_TEST_CASE("a result dropped while its task runs does no harm", CONTRACT
   pool.join();
   CHECK(std::ranges::count(ran, 1) == 20);
 }
+
+TEMPLATE_TEST_CASE("tasks handed in one after the other begin while there are workers",
+                   CONTRACT_TAGS, CONTRACT_POOLS) {
+  if constexpr (std::is_same_v<TestType, procyon::SerialPool>) {
+    SUCCEED("a SerialPool runs one after the other");
+  } else {
+    auto pool = contract::make_pool<TestType>(2);
+    const auto meet = [](procyon::Array<int> here, std::size_t self) {
+      std::atomic_ref<int>(here[self]).store(1);
+      const std::atomic_ref<int> other(here[1 - self]);
+      for (int i = 0; i < 3000 && other.load() == 0; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(i < 10 ? 0 : 1));
+      }
+      return other.load() == 1;
+    };
+    int met = 0;
+    for (int round = 0; round < 300 && met == round; ++round) {
+      const procyon::Array<int> here(2);
+      const auto one = pool.apply_async(meet, here, 0);
+      const auto other = pool.apply_async(meet, here, 1);
+      met += one.get() && other.get() ? 1 : 0;
+    }
+    CHECK(met == 300);
+  }
+}
