@@ -281,6 +281,7 @@ bool Engine::isolated() const noexcept { return state_->shared; }
 std::size_t Engine::size() const noexcept { return state_->pool->workers; }
 void* Engine::allocate(std::size_t bytes) { return allocate_block(state_->shared, bytes); }
 void Engine::deallocate(void* block) noexcept { deallocate_block(state_->shared, block); }
+Failure* Engine::keep_failure() { return encode_current_exception(*state_->pool); }
 
 Job* Engine::prepare(std::size_t bytes) {
   State& state = *state_;

@@ -68,6 +68,9 @@ class Engine {
   /// Memory that the workers see.
   void* allocate(std::size_t bytes);
   void deallocate(void* block) noexcept;
+  /// The exception that is being caught, for a worker that is to throw it: one block of this
+  /// memory. Requires: isolated. Throws SharedMemoryError.
+  Failure* keep_failure();
 
   /// No job is accepted any more; those submitted are run.
   void close() noexcept;

@@ -100,9 +100,10 @@ class BasicPool {
     };
     const bool apart = begins_after(from, to) || begins_after(to, from);
     using Source = detail::Elements<T>;
-    using P = detail::Payload<Spread::no, std::decay_t<F>, detail::InPlace<R>, Source>;
-    finish(launch<P>(std::forward<F>(f), detail::InPlace<R>{to.data()}, from.size(), options,
-                     !isolated || apart, std::tuple(Source{from.data(), from.size(), nullptr})));
+    using P = detail::Payload<Spread::no, std::decay_t<F>, detail::InPlace<isolated, R>, Source>;
+    finish(launch<P>(std::forward<F>(f), detail::InPlace<isolated, R>{to.data()}, from.size(),
+                     options, !isolated || apart,
+                     std::tuple(Source{from.data(), from.size(), nullptr})));
   }
 
   /// f(args...) in one worker.
@@ -156,12 +157,12 @@ class BasicPool {
   template <class Range>
   auto borrow(Range&& range) {
     return detail::Held(*engine_,
-                        detail::make_source<isolated>(*engine_, std::forward<Range>(range), true));
+                        detail::make_source<isolated, true>(*engine_, std::forward<Range>(range)));
   }
   template <class Range>
   auto copy(Range&& range) {
     return detail::Held(*engine_,
-                        detail::make_source<isolated>(*engine_, std::forward<Range>(range), false));
+                        detail::make_source<isolated, false>(*engine_, std::forward<Range>(range)));
   }
 
   template <class P, class F, class Sink, class Sources>

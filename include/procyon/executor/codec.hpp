@@ -19,12 +19,16 @@
 #include <cereal/types/variant.hpp>
 #include <cereal/types/vector.hpp>
 
+#include <procyon/base/errors.hpp>
+#include <procyon/executor/shareable.hpp>
 #include <procyon/shm/array.hpp>
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstring>
 #include <istream>
+#include <memory>
 #include <optional>
 #include <ostream>
 #include <streambuf>
@@ -32,6 +36,7 @@
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace procyon {
 
@@ -71,17 +76,119 @@ struct IsPlaced<std::optional<T>> : IsPlaced<T> {};
 template <class T>
 constexpr bool is_placed = IsPlaced<std::remove_cv_t<T>>::value;
 
+// What cereal is told about in ways other than a free save() and load().
+template <class T, class Archive>
+constexpr bool has_serialisation_of_its_own =
+    cereal::traits::has_member_serialize<T, Archive>::value ||
+    cereal::traits::has_member_save<T, Archive>::value ||
+    cereal::traits::has_member_load<T, Archive>::value ||
+    cereal::traits::has_member_save_minimal<T, Archive>::value ||
+    cereal::traits::has_non_member_serialize<T, Archive>::value ||
+    cereal::traits::has_non_member_save_minimal<T, Archive>::value;
+
+/// Bytewise classes that cereal knows nothing of, as parts of what it does know: the elements of a
+/// vector, say. A free save() and load() of the user's are more specialised than ours.
 template <class T>
-constexpr bool is_serialisable =
-    cereal::traits::is_output_serializable<T, cereal::BinaryOutputArchive>::value&&
-        cereal::traits::is_input_serializable<T, cereal::BinaryInputArchive>::value&&
-            std::is_default_constructible_v<T>;
+concept BytewiseInside = std::is_class_v<T> && is_bytewise_v<T> &&
+                         !has_serialisation_of_its_own<T, cereal::BinaryOutputArchive> &&
+                         !has_serialisation_of_its_own<T, cereal::BinaryInputArchive>;
+
+}  // namespace detail
+}  // namespace procyon
+
+namespace cereal {
+
+template <class Archive, procyon::detail::BytewiseInside T>
+requires std::same_as<Archive, BinaryOutputArchive>
+void CEREAL_SAVE_FUNCTION_NAME(Archive& archive, const T& value) {
+  procyon::detail::check_shareable(value, "a part of an argument or result");
+  archive.saveBinary(std::addressof(value), sizeof value);
+}
+template <class Archive, procyon::detail::BytewiseInside T>
+requires std::same_as<Archive, BinaryInputArchive>
+void CEREAL_LOAD_FUNCTION_NAME(Archive& archive, T& value) {
+  archive.loadBinary(std::addressof(value), sizeof value);
+}
+
+}  // namespace cereal
+
+namespace procyon {
+namespace detail {
+
+/// Why cereal cannot take a T to another process. Looks into containers, where cereal does not.
+enum class Obstacle { none, no_functions, no_default };
+
+template <class T>
+constexpr Obstacle obstacle_of();
+
+template <class... Ts>
+constexpr Obstacle first_obstacle() {
+  Obstacle found = Obstacle::none;
+  ((found = found == Obstacle::none ? obstacle_of<std::remove_const_t<Ts>>() : found), ...);
+  return found;
+}
+
+template <class T>
+struct PartsObstacle {
+  static constexpr Obstacle value = Obstacle::none;
+};
+template <class A, class B>
+struct PartsObstacle<std::pair<A, B>> {
+  static constexpr Obstacle value = first_obstacle<A, B>();
+};
+template <class... Ts>
+struct PartsObstacle<std::tuple<Ts...>> {
+  static constexpr Obstacle value = first_obstacle<Ts...>();
+};
+template <class... Ts>
+struct PartsObstacle<std::variant<Ts...>> {
+  static constexpr Obstacle value = first_obstacle<Ts...>();
+};
+template <class T>
+struct PartsObstacle<std::optional<T>> {
+  static constexpr Obstacle value = first_obstacle<T>();
+};
+template <class T, std::size_t n>
+struct PartsObstacle<std::array<T, n>> {
+  static constexpr Obstacle value = first_obstacle<T>();
+};
+template <class T>
+requires requires {
+  typename T::value_type;
+  typename T::allocator_type;
+}
+struct PartsObstacle<T> {
+  static constexpr Obstacle value = first_obstacle<typename T::value_type>();
+};
+
+template <class T>
+constexpr Obstacle obstacle_of() {
+  if constexpr (PartsObstacle<T>::value != Obstacle::none) {
+    return PartsObstacle<T>::value;
+  } else if constexpr (!cereal::traits::is_output_serializable<
+                           T, cereal::BinaryOutputArchive>::value ||
+                       !cereal::traits::is_input_serializable<T,
+                                                              cereal::BinaryInputArchive>::value) {
+    return Obstacle::no_functions;
+  } else {
+    return std::is_default_constructible_v<T> ? Obstacle::none : Obstacle::no_default;
+  }
+}
+
+template <class T>
+constexpr bool is_serialisable = obstacle_of<T>() == Obstacle::none;
 
 template <class T>
 constexpr void require_transferable() {
-  static_assert(is_placed<T> || is_serialisable<T>,
-                "this type cannot be sent to a worker process: it is not trivially copyable and "
-                "cereal cannot serialise it (give it a serialize() member, or use ThreadPool)");
+  if constexpr (!is_placed<T>) {
+    static_assert(obstacle_of<T>() != Obstacle::no_functions,
+                  "this type cannot be sent to a worker process: it is not trivially copyable and "
+                  "cereal cannot serialise it (give it a serialize() member, include the header of "
+                  "cereal/types for a type of the standard library, or use ThreadPool)");
+    static_assert(obstacle_of<T>() != Obstacle::no_default,
+                  "this type cannot be sent to a worker process: cereal makes it with a default "
+                  "constructor and then fills it (give it one, or use ThreadPool)");
+  }
 }
 
 /// Appends to a string; the stream that cereal writes to.
@@ -112,22 +219,30 @@ class BytesSource : public std::streambuf {
   }
 };
 
+// Of a type that was refused when it was compiled there is no more to be said.
 template <class T>
 void encode(const T& value, std::string& out) {
-  StringSink sink(out);
-  std::ostream stream(&sink);
-  cereal::BinaryOutputArchive archive(stream);
-  archive(value);
+  if constexpr (is_serialisable<T>) {
+    StringSink sink(out);
+    std::ostream stream(&sink);
+    cereal::BinaryOutputArchive archive(stream);
+    archive(value);
+  }
 }
 
+/// Throws cereal::Exception where the bytes end too early.
 template <class T>
 T decode(const void* bytes, std::size_t size) {
-  BytesSource source(bytes, size);
-  std::istream stream(&source);
-  cereal::BinaryInputArchive archive(stream);
-  T value{};
-  archive(value);
-  return value;
+  if constexpr (is_serialisable<T>) {
+    BytesSource source(bytes, size);
+    std::istream stream(&source);
+    cereal::BinaryInputArchive archive(stream);
+    T value{};
+    archive(value);
+    return value;
+  } else {
+    throw Error("a type that cannot be sent was received");
+  }
 }
 
 }  // namespace detail

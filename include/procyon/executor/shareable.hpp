@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cstddef>
+#include <cstring>
 #include <optional>
 #include <tuple>
 #include <type_traits>
@@ -96,6 +97,12 @@ template <class F>
 constexpr bool may_hold_reference =
     std::is_class_v<F>&& std::is_trivially_copyable_v<F> && !std::is_standard_layout_v<F> &&
     !address_free<F> && !is_by_value<F>;
+
+/// Zeroes memory in which an object is about to be made, so that its padding holds no addresses.
+inline void clear_memory(void* memory, std::size_t size) {
+  std::memset(memory, 0, size);
+  asm volatile("" : : "r"(memory) : "memory");  // a store before an object's life is no dead one
+}
 
 /// Throws NotShareable when a word of the object is an address of memory that other processes do
 /// not see: it names the offset, the kind of memory and the cure. Addresses of code and of

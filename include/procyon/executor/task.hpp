@@ -140,6 +140,9 @@ class Task {
     try {
       job_ = engine_->prepare(sizeof(P));
       static_assert(alignof(P) <= 64);
+      if constexpr (!address_free<std::decay_t<F>>) {
+        clear_memory(Engine::payload(job_), sizeof(P));
+      }
       payload_ =
           ::new (Engine::payload(job_)) P{std::forward<F>(f), std::move(sources), sink, count};
     } catch (...) {

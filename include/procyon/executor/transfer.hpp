@@ -76,14 +76,16 @@ struct Indices {
   void clear(Engine&) noexcept {}
 };
 
-/// Elements that lie where the workers see them: the caller's own, or a copy that is owned.
-template <class T>
+/// Elements that lie where the workers see them: the caller's own, or a copy that is owned. Those
+/// that can only be moved are moved into a callable that wants a T of its own, where `given`.
+template <class T, bool given = false>
 struct Elements {
   using Value = T;
+  using Reference = std::conditional_t<given, T&&, const T&>;
   const T* data;
   std::size_t count;
   T* owned;
-  const T& get(std::uint64_t i) const { return data[i]; }
+  Reference get(std::uint64_t i) const { return const_cast<Reference>(data[i]); }
   void clear(Engine& engine) noexcept {
     if (owned == nullptr) return;
     std::destroy_n(owned, count);
@@ -91,48 +93,113 @@ struct Elements {
   }
 };
 
-/// Serialised values: offsets[i] to offsets[i + 1] is the i-th.
+/// Serialised values: offsets[i] to offsets[i + 1] is the i-th. Where serialising one threw, its
+/// bytes are the address of that failure, and the offset has a flag: the task fails with it.
 template <class T>
 struct Encoded {
   using Value = T;
+  static constexpr std::uint64_t failed = std::uint64_t{1} << 63;
   void* block;
   std::size_t count;
-  T get(std::uint64_t i) const {
-    const auto* offsets = static_cast<const std::uint64_t*>(block);
-    const auto* bytes = reinterpret_cast<const unsigned char*>(offsets + count + 1);
-    return decode<T>(bytes + offsets[i], offsets[i + 1] - offsets[i]);
+  std::size_t failures;
+
+  const std::uint64_t* offsets() const { return static_cast<const std::uint64_t*>(block); }
+  const unsigned char* bytes() const {
+    return reinterpret_cast<const unsigned char*>(offsets() + count + 1);
   }
-  void clear(Engine& engine) noexcept { engine.deallocate(block); }
+  std::uint64_t begin_of(std::uint64_t i) const { return offsets()[i] & ~failed; }
+  engine::Failure* failure_of(std::uint64_t i) const {
+    engine::Failure* failure = nullptr;
+    std::memcpy(&failure, bytes() + begin_of(i), sizeof failure);
+    return failure;
+  }
+  T get(std::uint64_t i) const {
+    if ((offsets()[i] & failed) != 0) engine::throw_failure(*failure_of(i));
+    return decode<T>(bytes() + begin_of(i), begin_of(i + 1) - begin_of(i));
+  }
+  void clear(Engine& engine) noexcept {
+    for (std::uint64_t i = 0; failures != 0 && i < count; ++i) {
+      if ((offsets()[i] & failed) == 0) continue;
+      engine.deallocate(failure_of(i));
+      --failures;
+    }
+    engine.deallocate(block);
+  }
 };
 
 /// One value, in the payload itself.
 template <class T>
 struct Single {
   using Value = T;
+  using Reference = std::conditional_t<std::is_copy_constructible_v<T>, const T&, T&&>;
   T value;
-  const T& get(std::uint64_t) const { return value; }
+  Reference get(std::uint64_t) const { return const_cast<Reference>(value); }
   void clear(Engine&) noexcept {}
 };
 
+/// What encode_all has gathered.
+class Encoding {
+ public:
+  explicit Encoding(Engine& engine) : engine_(&engine) {}
+  Encoding(const Encoding&) = delete;
+  Encoding& operator=(const Encoding&) = delete;
+  ~Encoding() {
+    for (engine::Failure* failure : failures_) engine_->deallocate(failure);
+  }
+
+  template <class T>
+  void add(const T& value) {
+    const std::size_t begin = bytes_.size();
+    offsets_.push_back(begin);
+    try {
+      encode<T>(value, bytes_);
+    } catch (const NotShareable&) {
+      throw;
+    } catch (...) {
+      failures_.push_back(engine_->keep_failure());
+      offsets_.back() |= Encoded<T>::failed;
+      bytes_.resize(begin);
+      bytes_.append(reinterpret_cast<const char*>(&failures_.back()), sizeof(engine::Failure*));
+    }
+  }
+
+  template <class T>
+  Encoded<T> finish() {
+    const std::size_t count = offsets_.size();
+    offsets_.push_back(bytes_.size());
+    const std::size_t table = offsets_.size() * sizeof(std::uint64_t);
+    auto* block = static_cast<unsigned char*>(engine_->allocate(table + bytes_.size()));
+    std::memcpy(block, offsets_.data(), table);
+    if (!bytes_.empty()) std::memcpy(block + table, bytes_.data(), bytes_.size());
+    const std::size_t failures = failures_.size();
+    failures_.clear();
+    return {block, count, failures};
+  }
+
+ private:
+  Engine* engine_;
+  std::vector<std::uint64_t> offsets_;
+  std::vector<engine::Failure*> failures_;
+  std::string bytes_;
+};
+
+// A value that cannot be serialised fails its own task only; one that refers to private memory is
+// the caller's mistake, and is thrown to it.
 template <class T>
 Encoded<T> encode_all(Engine& engine, auto&& range) {
-  std::vector<std::uint64_t> offsets{0};
-  std::string bytes;
-  for (auto&& value : range) {
-    encode<T>(value, bytes);
-    offsets.push_back(bytes.size());
-  }
-  const std::size_t table = offsets.size() * sizeof(std::uint64_t);
-  auto* block = static_cast<unsigned char*>(engine.allocate(table + bytes.size()));
-  std::memcpy(block, offsets.data(), table);
-  if (!bytes.empty()) std::memcpy(block + table, bytes.data(), bytes.size());
-  return {block, offsets.size() - 1};
+  Encoding encoding(engine);
+  for (auto&& value : range) encoding.add<T>(value);
+  return encoding.finish<T>();
 }
 
-template <class T>
-Elements<T> copy_elements(Engine& engine, auto& range, std::size_t count, bool check) {
+template <class T, bool given>
+Elements<T, given> copy_elements(Engine& engine, auto& range, std::size_t count, bool check) {
   Block block(engine, count * sizeof(T));
   T* const to = static_cast<T*>(block.get());
+  // What a copy leaves of a padded object must not look like an address.
+  if constexpr (!address_free<T>) {
+    if (check) clear_memory(to, count * sizeof(T));
+  }
   // By hand: the library's algorithm cannot count with the differences of iota_view<size_t>.
   std::size_t made = 0;
   try {
@@ -152,26 +219,62 @@ Elements<T> copy_elements(Engine& engine, auto& range, std::size_t count, bool c
   return {to, count, to};
 }
 
+/// Elements that stay where the caller has them, and cannot be copied.
+template <class T>
+struct Pointers {
+  using Value = T;
+  const T** pointers;
+  std::size_t count;
+  const T& get(std::uint64_t i) const { return *pointers[i]; }
+  void clear(Engine& engine) noexcept { engine.deallocate(pointers); }
+};
+
+template <class T>
+Pointers<T> point_to(Engine& engine, auto& range, std::size_t count) {
+  auto** const pointers = static_cast<const T**>(engine.allocate((count + 1) * sizeof(T*)));
+  std::size_t made = 0;
+  for (const T& value : range) pointers[made++] = std::addressof(value);
+  return {pointers, count};
+}
+
+// A container that is handed over, and not one that only looks at another's elements.
+template <class Range>
+constexpr bool gives_elements =
+    !std::is_lvalue_reference_v<Range> && !std::is_const_v<Range> &&
+    !std::ranges::view<std::remove_cvref_t<Range>> && !std::ranges::borrowed_range<Range>;
+
 /// The source for a range of arguments. Shared memory is used where it lies, and with `borrow`
-/// everything is where the workers are threads; other elements are copied.
-template <bool isolated, class Range>
-auto make_source(Engine& engine, Range&& range, bool borrow) {
+/// everything is where the workers are threads; other elements are copied, or moved from a
+/// container that is handed over.
+template <bool isolated, bool borrow, class Range>
+auto make_source(Engine& engine, Range&& range) {
   using T = std::ranges::range_value_t<Range>;
   if constexpr (!std::ranges::sized_range<Range> || !std::ranges::forward_range<Range>) {
     std::vector<T> gathered;
     for (auto&& value : range) gathered.emplace_back(std::forward<decltype(value)>(value));
-    return make_source<isolated>(engine, gathered, false);
+    return make_source<isolated, false>(engine, std::move(gathered));
   } else if constexpr (isolated && !is_placed<T>) {
     require_transferable<T>();
     return encode_all<T>(engine, range);
   } else {
+    constexpr bool given = gives_elements<Range> && !std::is_copy_constructible_v<T>;
     const std::size_t count = std::ranges::size(range);
     if constexpr (std::ranges::contiguous_range<Range>) {
       const T* data = std::ranges::data(range);
       const bool seen = isolated ? count != 0 && shm::contains(data, count * sizeof(T)) : borrow;
-      if (seen) return Elements<T>{data, count, nullptr};
+      if (seen) return Elements<T, given>{data, count, nullptr};
     }
-    return copy_elements<T>(engine, range, count, isolated);
+    if constexpr (gives_elements<Range>) {
+      auto moved = std::ranges::subrange(std::move_iterator(std::ranges::begin(range)),
+                                         std::move_iterator(std::ranges::end(range)));
+      return copy_elements<T, given>(engine, moved, count, isolated);
+    } else if constexpr (std::is_copy_constructible_v<T> || !borrow || isolated) {
+      return copy_elements<T, given>(engine, range, count, isolated);
+    } else if constexpr (std::ranges::contiguous_range<Range>) {
+      return Elements<T>{std::ranges::data(range), count, nullptr};
+    } else {
+      return point_to<T>(engine, range, count);
+    }
   }
 }
 
@@ -195,8 +298,14 @@ struct NoResults {
   void clear(Engine&, std::uint64_t) noexcept {}
 };
 
+// A result that refers to private memory fails its task.
+template <bool isolated, class R>
+void check_result(const R& value) {
+  if constexpr (isolated) check_shareable(value, "the result");
+}
+
 /// Bytewise results, in a block or, for one, in the payload.
-template <class R>
+template <bool isolated, class R>
 struct Plain {
   R* results;  // null: the one below
   alignas(R) unsigned char one[sizeof(R)];
@@ -205,11 +314,15 @@ struct Plain {
   R* at(std::uint64_t i) noexcept {
     return results != nullptr ? results + i : reinterpret_cast<R*>(one);
   }
-  void put(std::uint64_t i, engine::Cursor&, R&& value) { std::construct_at(at(i), value); }
-  R take(std::uint64_t i) { return *std::launder(at(i)); }
+  void put(std::uint64_t i, engine::Cursor&, R&& value) {
+    check_result<isolated>(value);
+    std::construct_at(at(i), std::move(value));
+  }
+  R take(std::uint64_t i) { return std::move(*std::launder(at(i))); }
   std::vector<R> take_all(std::uint64_t count) {
-    const R* first = std::launder(at(0));
-    return count == 0 ? std::vector<R>() : std::vector<R>(first, first + count);
+    R* first = std::launder(at(0));
+    if (count == 0) return {};
+    return {std::move_iterator(first), std::move_iterator(first + count)};
   }
   void clear(Engine& engine, std::uint64_t) noexcept { engine.deallocate(results); }
 };
@@ -223,10 +336,13 @@ std::vector<R> take_each(auto& sink, std::uint64_t count) {
 }
 
 /// Results in place, in a span of the caller's.
-template <class R>
+template <bool isolated, class R>
 struct InPlace {
   R* results;
-  void put(std::uint64_t i, engine::Cursor&, R&& value) { results[i] = std::move(value); }
+  void put(std::uint64_t i, engine::Cursor&, R&& value) {
+    check_result<isolated>(value);
+    results[i] = std::move(value);
+  }
   void clear(Engine&, std::uint64_t) noexcept {}
 };
 
@@ -262,7 +378,7 @@ struct Boxed {
 
 /// Results of any type for workers in this process, and handles from any worker: each is
 /// constructed where it stays.
-template <class R>
+template <bool isolated, class R>
 struct Local {
   std::optional<R>* results;
   Local(Engine& engine, std::uint64_t count)
@@ -270,7 +386,10 @@ struct Local {
             engine.allocate(std::max<std::uint64_t>(count, 1) * sizeof(std::optional<R>)))) {
     std::uninitialized_value_construct_n(results, count);
   }
-  void put(std::uint64_t i, engine::Cursor&, R&& value) { results[i].emplace(std::move(value)); }
+  void put(std::uint64_t i, engine::Cursor&, R&& value) {
+    check_result<isolated>(value);
+    results[i].emplace(std::move(value));
+  }
   R take(std::uint64_t i) { return std::move(results[i]).value(); }
   std::vector<R> take_all(std::uint64_t count) { return take_each<R>(*this, count); }
   void clear(Engine& engine, std::uint64_t count) noexcept {
@@ -281,9 +400,9 @@ struct Local {
 
 template <bool isolated, class R>
 struct SinkFor {
-  using type =
-      std::conditional_t<is_bytewise_v<R>, Plain<R>,
-                         std::conditional_t<isolated && !is_placed<R>, Boxed<R>, Local<R>>>;
+  using type = std::conditional_t<
+      is_bytewise_v<R>, Plain<isolated, R>,
+      std::conditional_t<isolated && !is_placed<R>, Boxed<R>, Local<isolated, R>>>;
 };
 template <bool isolated>
 struct SinkFor<isolated, void> {
