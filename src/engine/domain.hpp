@@ -18,6 +18,8 @@ class WorkerDomain {
   virtual void stop(PoolState& pool) noexcept = 0;
   /// Called now and then by whoever waits: makes good the loss of helpers.
   virtual void look_after(PoolState&) {}
+  /// Whether addresses of code and constants mean the same to the workers.
+  virtual bool workers_are_images() const noexcept { return true; }
   /// Whether the submitter itself runs a job it submits.
   virtual bool runs_in_caller() const noexcept { return false; }
 };

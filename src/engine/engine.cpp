@@ -278,6 +278,7 @@ Engine::~Engine() {
 }
 
 bool Engine::isolated() const noexcept { return state_->shared; }
+bool Engine::workers_are_images() const noexcept { return state_->domain->workers_are_images(); }
 std::size_t Engine::size() const noexcept { return state_->pool->workers; }
 void* Engine::allocate(std::size_t bytes) { return allocate_block(state_->shared, bytes); }
 void Engine::deallocate(void* block) noexcept { deallocate_block(state_->shared, block); }

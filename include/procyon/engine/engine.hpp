@@ -38,6 +38,8 @@ class Engine {
 
   /// Whether workers see only shared memory.
   bool isolated() const noexcept;
+  /// Whether the workers are images of this process: addresses of code and constants mean the same.
+  bool workers_are_images() const noexcept;
   std::size_t size() const noexcept;
 
   /// A job with room for `bytes` of payload. Throws PoolClosed, SharedMemoryError.

@@ -79,6 +79,7 @@ struct __attribute__((visibility("hidden"))) Payload {
   std::tuple<Sources...> sources;
   Sink sink;
   std::uint64_t count;
+  bool images = true;  ///< whether the workers are images of the submitter
 
   void run_one(std::uint64_t i, Cursor& cursor) {
     const auto call = [&](const Sources&... source) -> decltype(auto) {
@@ -93,6 +94,7 @@ struct __attribute__((visibility("hidden"))) Payload {
 
   static void run(void* payload, Cursor& cursor) {
     auto& self = *static_cast<Payload*>(payload);
+    const CheckedFor checked(self.images);
     for (std::uint64_t i = cursor.begin(); i < cursor.end();) {
       const std::uint64_t last = cursor.announce(i);
       if (last == i) return;
@@ -169,6 +171,7 @@ class Task {
   }
 
   void submit(std::uint64_t chunk, bool may_rerun) {
+    const CheckedFor checked(payload_->images = engine_->workers_are_images());
     if (engine_->isolated()) check_shareable(payload_->f, "the callable");
     engine_->submit(job_, JobSpec{P::code(), payload_->count, chunk, may_rerun});
     submitted_ = true;

@@ -249,6 +249,7 @@ constexpr bool gives_elements =
 template <bool isolated, bool borrow, class Range>
 auto make_source(Engine& engine, Range&& range) {
   using T = std::ranges::range_value_t<Range>;
+  const CheckedFor checked(engine.workers_are_images());
   if constexpr (!std::ranges::sized_range<Range> || !std::ranges::forward_range<Range>) {
     std::vector<T> gathered;
     for (auto&& value : range) gathered.emplace_back(std::forward<decltype(value)>(value));
@@ -282,6 +283,7 @@ auto make_source(Engine& engine, Range&& range) {
 template <bool isolated, class Arg>
 auto make_single(Engine& engine, Arg&& arg) {
   using T = std::decay_t<Arg>;
+  const CheckedFor checked(engine.workers_are_images());
   if constexpr (isolated && !is_placed<T>) {
     require_transferable<T>();
     return encode_all<T>(engine, std::views::single(std::cref(arg)));
