@@ -29,13 +29,13 @@ void Cursor::decide(std::uint64_t item) noexcept {
   if (item == begin_) {
     const bool worthwhile = end_ - begin_ > 2 * batch_items;
     started_ = worthwhile ? now() : 0;
-    decide_at_ = worthwhile ? begin_ + trial_items : Lease::max_items;
+    decide_at_ = worthwhile ? begin_ + trial_items : max_items;
     return;
   }
   if (now() - started_ < cheap_item.count() * static_cast<std::int64_t>(item - begin_)) {
     batch_ = batch_items;
   }
-  decide_at_ = Lease::max_items;
+  decide_at_ = max_items;
 }
 
 void Cursor::fail(std::uint64_t item) noexcept {

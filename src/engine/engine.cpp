@@ -192,7 +192,7 @@ void Engine::State::free_memory(Job& job) noexcept {
 }
 
 void Engine::State::set_leases(Job& job, const JobSpec& spec) {
-  if (spec.items >= Lease::max_items) {
+  if (spec.items >= max_items) {
     throw std::invalid_argument(fmt::format("{} items: a job has less than 2^40", spec.items));
   }
   const std::uint64_t pieces = std::uint64_t{pool->workers} * chunks_per_worker;

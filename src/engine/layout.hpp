@@ -32,7 +32,6 @@
 
 namespace procyon::engine {
 
-constexpr std::size_t max_workers = 1000;
 constexpr std::size_t inline_payload = 320;
 constexpr std::size_t block_align = 128;
 constexpr std::size_t first_block = 64;  // jobs; each further block holds twice as many
@@ -46,7 +45,6 @@ constexpr std::uint64_t no_item = ~std::uint64_t{0};
 struct Lease {
   enum State : std::uint64_t { none, ready, run, done };
   static constexpr unsigned max_attempt = 31;
-  static constexpr std::uint64_t max_items = std::uint64_t{1} << 40;  // of a job
   State state;
   unsigned attempt;
   std::uint32_t owner;
@@ -61,7 +59,8 @@ struct Lease {
            std::uint64_t{owner} << 8 | resume << 24;
   }
 };
-static_assert(Lease::unpack(Lease{Lease::run, 5, 999, 1ull << 39}.pack()).resume == 1ull << 39);
+static_assert(Lease::unpack(Lease{Lease::run, 5, 999, max_items - 1}.pack()).resume ==
+              max_items - 1);
 
 using LeaseWord = std::atomic<std::uint64_t>;
 

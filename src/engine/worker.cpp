@@ -194,7 +194,7 @@ void Worker::run_chunk(Job& job, std::uint64_t chunk, Lease lease) {
   cursor.attempt_ = lease.attempt;
   // A chunk that somebody died in is run one by one.
   const bool may_batch = job.may_rerun != 0 && lease.attempt == 0;
-  cursor.decide_at_ = may_batch ? cursor.begin_ : Lease::max_items;
+  cursor.decide_at_ = may_batch ? cursor.begin_ : max_items;
   try {
     // Files that the program has mapped since this process was forked.
     if (pool_.shared != 0) shm::sync_mappings();

@@ -44,6 +44,6 @@ engine::Settings forked(const PoolOptions& options) {
 
 Pool::Pool(const PoolOptions& options) : BasicPool(forked(options)) {}
 ThreadPool::ThreadPool(const PoolOptions& options) : BasicPool(settings_of(options)) {}
-SerialPool::SerialPool() : BasicPool({}) {}
+SerialPool::SerialPool(const PoolOptions& options) : BasicPool(settings_of(options)) {}
 
 }  // namespace procyon

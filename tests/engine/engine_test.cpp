@@ -14,7 +14,7 @@ using procyon::engine::Engine;
 using procyon::engine::Job;
 using procyon::engine::JobSpec;
 using procyon::engine::JobType;
-using procyon::engine::Lease;
+using procyon::engine::max_items;
 using procyon::engine::ring_size;
 using procyon::engine::Settings;
 
@@ -143,7 +143,7 @@ TEST_CASE("a job of no items is finished at once") {
 TEST_CASE("more items than a lease can count are refused, and the job stays the caller's") {
   Jobs jobs(1);
   Job* job = jobs.engine().prepare(8);
-  CHECK_THROWS_AS(jobs.engine().submit(job, JobSpec{Jobs::code(), Lease::max_items, 0, true}),
+  CHECK_THROWS_AS(jobs.engine().submit(job, JobSpec{Jobs::code(), max_items, 0, true}),
                   std::invalid_argument);
   jobs.engine().release(job);
 }

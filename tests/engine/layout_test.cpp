@@ -8,6 +8,7 @@ using procyon::engine::first_block;
 using procyon::engine::jobs_before;
 using procyon::engine::Lease;
 using procyon::engine::max_blocks;
+using procyon::engine::max_items;
 using procyon::engine::max_workers;
 using procyon::engine::place_of;
 
@@ -15,8 +16,7 @@ TEST_CASE("a lease word keeps each of its parts to the limits") {
   for (const auto state : {Lease::none, Lease::ready, Lease::run, Lease::done}) {
     for (const unsigned attempt : {0U, 1U, Lease::max_attempt}) {
       for (const std::uint32_t owner : {0U, 1U, static_cast<std::uint32_t>(max_workers)}) {
-        for (const std::uint64_t resume :
-             {std::uint64_t{0}, std::uint64_t{1}, Lease::max_items - 1}) {
+        for (const std::uint64_t resume : {std::uint64_t{0}, std::uint64_t{1}, max_items - 1}) {
           const Lease lease = Lease::unpack(Lease{state, attempt, owner, resume}.pack());
           CHECK(lease.state == state);
           CHECK(lease.attempt == attempt);

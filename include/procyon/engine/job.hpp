@@ -11,6 +11,10 @@ class Cursor;
 class Worker;
 struct Job;
 
+constexpr std::size_t max_workers = 1000;  ///< of a pool
+/// A job has fewer items.
+constexpr std::uint64_t max_items = std::uint64_t{1} << 40;
+
 /// The constant record that stands for a job's code. It lies in the module that made the job, and
 /// processes name it by module and offset: no address read from shared memory is ever called.
 struct JobType {

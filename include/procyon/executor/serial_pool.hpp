@@ -5,10 +5,13 @@
 
 namespace procyon {
 
-/// As Pool, with every task run by the caller before the call returns, in order.
+/// As Pool, with every task run by the caller before the call returns, in order. It is one worker,
+/// for whatever number it is asked.
 class SerialPool : public BasicPool<engine::Domain::caller> {
  public:
-  SerialPool();
+  explicit SerialPool(std::size_t processes = 0)
+      : SerialPool(PoolOptions{.processes = processes}) {}
+  explicit SerialPool(const PoolOptions& options);
 };
 
 }  // namespace procyon

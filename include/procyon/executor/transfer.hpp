@@ -16,6 +16,7 @@
 #include <optional>
 #include <ranges>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -25,24 +26,12 @@ namespace procyon::detail {
 
 using engine::Engine;
 
-/// A block of the engine's that is freed unless it is released.
-class Block {
- public:
-  Block(Engine& engine, std::size_t bytes)
-      : engine_(&engine), memory_(bytes == 0 ? nullptr : engine.allocate(bytes)) {}
-  Block(Block&& other) noexcept
-      : engine_(other.engine_), memory_(std::exchange(other.memory_, nullptr)) {}
-  Block& operator=(Block&&) = delete;
-  ~Block() {
-    if (memory_ != nullptr) engine_->deallocate(memory_);
-  }
-  void* get() const noexcept { return memory_; }
-  void* release() noexcept { return std::exchange(memory_, nullptr); }
-
- private:
-  Engine* engine_;
-  void* memory_;
-};
+/// Room for at least one T, to be given back. Throws std::bad_alloc.
+template <class T>
+T* allocate_array(Engine& engine, std::uint64_t count) {
+  if (count > PTRDIFF_MAX / sizeof(T)) throw std::bad_array_new_length();
+  return static_cast<T*>(engine.allocate(std::max<std::uint64_t>(count, 1) * sizeof(T)));
+}
 
 /// A source or sink that is cleared unless it is released: for the time before a task owns it.
 template <class Part>
@@ -77,7 +66,7 @@ struct Indices {
 };
 
 /// Elements that lie where the workers see them: the caller's own, or a copy that is owned. Those
-/// that can only be moved are moved into a callable that wants a T of its own, where `given`.
+/// that are `given` are moved into a callable that wants a T of its own.
 template <class T, bool given = false>
 struct Elements {
   using Value = T;
@@ -128,10 +117,10 @@ struct Encoded {
 };
 
 /// One value, in the payload itself.
-template <class T>
+template <class T, bool given>
 struct Single {
   using Value = T;
-  using Reference = std::conditional_t<std::is_copy_constructible_v<T>, const T&, T&&>;
+  using Reference = std::conditional_t<given, T&&, const T&>;
   T value;
   Reference get(std::uint64_t) const { return const_cast<Reference>(value); }
   void clear(Engine&) noexcept {}
@@ -194,29 +183,39 @@ Encoded<T> encode_all(Engine& engine, auto&& range) {
 
 template <class T, bool given>
 Elements<T, given> copy_elements(Engine& engine, auto& range, std::size_t count, bool check) {
-  Block block(engine, count * sizeof(T));
-  T* const to = static_cast<T*>(block.get());
-  // What a copy leaves of a padded object must not look like an address.
-  if constexpr (!address_free<T>) {
-    if (check) clear_memory(to, count * sizeof(T));
-  }
-  // By hand: the library's algorithm cannot count with the differences of iota_view<size_t>.
+  T* const to = allocate_array<T>(engine, count);
   std::size_t made = 0;
   try {
+    // What a copy leaves of a padded object must not look like an address.
+    if constexpr (!address_free<T>) {
+      if (check) clear_memory(to, count * sizeof(T));
+    }
+    // By hand: the library's algorithm cannot count with the differences of iota_view<size_t>.
     for (auto&& value : range) {
       if (made == count) break;
       std::construct_at(to + made, std::forward<decltype(value)>(value));
       ++made;
     }
+    if constexpr (!address_free<T>) {
+      for (std::size_t i = 0; check && i < made; ++i) check_shareable(to[i], "an argument");
+    }
   } catch (...) {
     std::destroy_n(to, made);
+    engine.deallocate(to);
     throw;
   }
-  if constexpr (!address_free<T>) {
-    for (std::size_t i = 0; check && i < count; ++i) check_shareable(to[i], "an argument");
+  return {to, made, to};
+}
+
+/// The number of elements. Throws std::invalid_argument: no job has so many items.
+std::size_t count_of(auto& range) {
+  const auto size = std::ranges::size(range);
+  using Size = std::remove_const_t<decltype(size)>;
+  using Wide = std::conditional_t<(sizeof(Size) > sizeof(std::uint64_t)), Size, std::uint64_t>;
+  if (static_cast<Wide>(size) >= static_cast<Wide>(engine::max_items)) {
+    throw std::invalid_argument("a range of 2^40 elements or more: a call takes fewer");
   }
-  block.release();
-  return {to, count, to};
+  return static_cast<std::size_t>(size);
 }
 
 /// Elements that stay where the caller has them, and cannot be copied.
@@ -231,7 +230,7 @@ struct Pointers {
 
 template <class T>
 Pointers<T> point_to(Engine& engine, auto& range, std::size_t count) {
-  auto** const pointers = static_cast<const T**>(engine.allocate((count + 1) * sizeof(T*)));
+  auto** const pointers = allocate_array<const T*>(engine, count);
   std::size_t made = 0;
   for (const T& value : range) pointers[made++] = std::addressof(value);
   return {pointers, count};
@@ -241,11 +240,13 @@ Pointers<T> point_to(Engine& engine, auto& range, std::size_t count) {
 template <class Range>
 constexpr bool gives_elements =
     !std::is_lvalue_reference_v<Range> && !std::is_const_v<Range> &&
+    !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>> &&
     !std::ranges::view<std::remove_cvref_t<Range>> && !std::ranges::borrowed_range<Range>;
 
-/// The source for a range of arguments. Shared memory is used where it lies, and with `borrow`
-/// everything is where the workers are threads; other elements are copied, or moved from a
-/// container that is handed over.
+/// The source for a range of arguments. With `borrow` the range outlives the job: then everything
+/// is used where it lies if the workers are threads, and so is, by all workers, shared memory that
+/// no dying temporary owns. Other elements are copied, or moved from a container that is handed
+/// over.
 template <bool isolated, bool borrow, class Range>
 auto make_source(Engine& engine, Range&& range) {
   using T = std::ranges::range_value_t<Range>;
@@ -256,13 +257,17 @@ auto make_source(Engine& engine, Range&& range) {
     return make_source<isolated, false>(engine, std::move(gathered));
   } else if constexpr (isolated && !is_placed<T>) {
     require_transferable<T>();
+    count_of(range);
     return encode_all<T>(engine, range);
   } else {
-    constexpr bool given = gives_elements<Range> && !std::is_copy_constructible_v<T>;
-    const std::size_t count = std::ranges::size(range);
+    // A process may run a task again after a death, with the same bytes.
+    constexpr bool given = gives_elements<Range> && (!isolated || !std::is_copy_constructible_v<T>);
+    const std::size_t count = count_of(range);
     if constexpr (std::ranges::contiguous_range<Range>) {
       const T* data = std::ranges::data(range);
-      const bool seen = isolated ? count != 0 && shm::contains(data, count * sizeof(T)) : borrow;
+      constexpr bool stays = borrow || std::ranges::borrowed_range<Range>;
+      const bool seen =
+          isolated ? count != 0 && stays && shm::contains(data, count * sizeof(T)) : borrow;
       if (seen) return Elements<T, given>{data, count, nullptr};
     }
     if constexpr (gives_elements<Range>) {
@@ -289,7 +294,7 @@ auto make_single(Engine& engine, Arg&& arg) {
     return encode_all<T>(engine, std::views::single(std::cref(arg)));
   } else {
     if constexpr (isolated) check_shareable(arg, "an argument");
-    return Single<T>{std::forward<Arg>(arg)};
+    return Single < T, !isolated || !std::is_copy_constructible_v < T >> {std::forward<Arg>(arg)};
   }
 }
 
@@ -312,7 +317,7 @@ struct Plain {
   R* results;  // null: the one below
   alignas(R) unsigned char one[sizeof(R)];
   Plain(Engine& engine, std::uint64_t count)
-      : results(count == 1 ? nullptr : static_cast<R*>(engine.allocate(count * sizeof(R)))) {}
+      : results(count == 1 ? nullptr : allocate_array<R>(engine, count)) {}
   R* at(std::uint64_t i) noexcept {
     return results != nullptr ? results + i : reinterpret_cast<R*>(one);
   }
@@ -352,8 +357,7 @@ struct InPlace {
 template <class R>
 struct Boxed {
   void** homes;
-  Boxed(Engine& engine, std::uint64_t count)
-      : homes(static_cast<void**>(engine.allocate(std::max<std::uint64_t>(count, 1) * 8))) {
+  Boxed(Engine& engine, std::uint64_t count) : homes(allocate_array<void*>(engine, count)) {
     std::uninitialized_fill_n(homes, count, nullptr);
   }
   void put(std::uint64_t i, engine::Cursor& cursor, R&& value) {
@@ -384,8 +388,7 @@ template <bool isolated, class R>
 struct Local {
   std::optional<R>* results;
   Local(Engine& engine, std::uint64_t count)
-      : results(static_cast<std::optional<R>*>(
-            engine.allocate(std::max<std::uint64_t>(count, 1) * sizeof(std::optional<R>)))) {
+      : results(allocate_array<std::optional<R>>(engine, count)) {
     std::uninitialized_value_construct_n(results, count);
   }
   void put(std::uint64_t i, engine::Cursor&, R&& value) {

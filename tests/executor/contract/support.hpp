@@ -5,21 +5,16 @@
 
 #include <cstddef>
 #include <numeric>
-#include <type_traits>
 #include <vector>
 
 #include "catch.hpp"
 
 namespace contract {
 
-/// A pool of so many workers; a SerialPool has the one it has.
+/// A pool of so many workers; a SerialPool is one.
 template <class P>
 P make_pool(std::size_t workers = 3) {
-  if constexpr (std::is_same_v<P, procyon::SerialPool>) {
-    return P();
-  } else {
-    return P(workers);
-  }
+  return P(workers);
 }
 
 /// first, first + 1, ...
