@@ -1,15 +1,4 @@
-# Tests of the tree, of the test tools themselves, of the examples and of the installed package.
-
-# add_expect_test(NAME COMMAND PROGRAM ARG... [EXIT CODE] [OUTPUT REGEX...]), as in expect.cmake
-function(add_expect_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" EXIT "COMMAND;OUTPUT")
-  if(NOT DEFINED arg_EXIT)
-    set(arg_EXIT 0)
-  endif()
-  add_test(NAME ${name} COMMAND ${CMAKE_COMMAND} "-DCOMMAND=${arg_COMMAND}" -DEXIT=${arg_EXIT}
-    "-DOUTPUT=${arg_OUTPUT}" -P ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/expect.cmake)
-  set_tests_properties(${name} PROPERTIES LABELS tree TIMEOUT ${test_timeout})
-endfunction()
+# Tests of the tree, of the test tools themselves and of the installed package.
 
 set(here ${CMAKE_CURRENT_LIST_DIR})
 
@@ -54,24 +43,6 @@ endif()
 
 add_expect_test("tree: the README's example is the one that is compiled"
   COMMAND ${CMAKE_COMMAND} -DROOT=${PROJECT_SOURCE_DIR} -P ${here}/check_readme.cmake)
-
-# ---- Examples ---------------------------------------------------------------------------------
-# A line `// Output: REGEX` in an example's source is what its output must match.
-if(PROCYON_EXAMPLES)
-  file(GLOB examples CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/examples/*.cpp)
-  foreach(example IN LISTS examples)
-    cmake_path(GET example STEM name)
-    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${example})
-    file(STRINGS ${example} output REGEX "^// Output: ")
-    list(TRANSFORM output REPLACE "^// Output: " "")
-    if(NOT output)
-      message(FATAL_ERROR "${example} needs a line `// Output: REGEX` for the test of its output")
-    endif()
-    if(NOT PROCYON_SANITIZE MATCHES thread)
-      add_expect_test("example: ${name}" COMMAND $<TARGET_FILE:example_${name}> OUTPUT ${output})
-    endif()
-  endforeach()
-endif()
 
 # ---- Headers and the installed package: once is enough ----------------------------------------
 if(NOT PROCYON_SANITIZE)

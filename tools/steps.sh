@@ -19,14 +19,15 @@ step() {
   "$@" >"$log" 2>&1 </dev/null &
   job=$!
   set +m
-  trap 'kill -- "-$job" 2>/dev/null; echo; exit 130' INT TERM
+  trap 'echo; exit 130' INT TERM HUP
+  trap 'kill -- "-$job" 2>/dev/null' EXIT
   while [[ -t 1 ]] && kill -0 "$job" 2>/dev/null; do
     printf '%s%-44s%5d s  %.30s%s' "$line_start" "$title" $((SECONDS - began)) \
       "$(tail -c 200 "$log" | tail -n 1 | tr -cd '[:print:]')" "$line_end"
     sleep 0.2
   done
   wait "$job" || status=$?
-  trap - INT TERM
+  trap - INT TERM HUP EXIT
   if [[ -t 1 ]]; then printf '%s%-44s' "$line_start" "$title"; fi
   if ((status != 0)); then
     printf '%5d s  failed%s\n' $((SECONDS - began)) "$line_end"
@@ -54,4 +55,9 @@ build() {
   shift
   step "Configure $preset" "configure-$preset" cmake --preset "$preset" "$@"
   step "Build $preset" "build-$preset" cmake --build --preset "$preset" -j "$(nproc)"
+}
+
+# run_ctest PRESET [OPTION...]: the tests of a build.
+run_ctest() {
+  ctest --preset "$1" -j "$(nproc)" --no-label-summary "${@:2}"
 }

@@ -17,9 +17,9 @@ struct Core {
 };
 
 // The names of OpenBLAS's driver/others/dynamic.c. Steamroller and Excavator run Piledriver's
-// AVX kernels. Zen's are Haswell's: on an AMD EPYC with AVX-512 (family 25, model 17) SkylakeX was
-// measured beside them at three to four times the speed for n = 8, 1.25 times for n = 64 and the
-// same from n = 256, so Zen counts as lesser there too.
+// AVX kernels. Zen's are Haswell's: where an AMD CPU has AVX-512, SkylakeX was measured to be
+// several times as fast for small matrices and no slower for large ones, so Zen is a lesser core
+// there too.
 constexpr std::array cores{
     Core{"katmai", Vectors::sse},        Core{"coppermine", Vectors::sse},
     Core{"northwood", Vectors::sse},     Core{"prescott", Vectors::sse},

@@ -1,6 +1,7 @@
 #include "linalg/callers.hpp"
 
 #include <procyon/base/errors.hpp>
+#include <procyon/linalg/gemm.hpp>
 
 #include <cblas.h>
 #include <fmt/format.h>
@@ -31,12 +32,12 @@ void check_callers(std::size_t threads, std::size_t others, int openblas_paralle
         "workers are processes, or a threaded OpenBLAS (Debian: libopenblas0-pthread)",
         threads + others));
   }
-  if (threads + others > CallerReservation::limit) {
+  if (threads + others > max_blas_callers) {
     throw std::invalid_argument(fmt::format(
         "gemm_batch: {} threads of this process would call OpenBLAS at once; it has buffers for "
         "128, so the limit here is {}. Use ThreadPool({}) or fewer threads, or procyon::Pool, "
         "whose workers have an OpenBLAS each",
-        threads + others, CallerReservation::limit, CallerReservation::limit));
+        threads + others, max_blas_callers, max_blas_callers));
   }
 }
 

@@ -7,12 +7,10 @@ namespace procyon::linalg {
 
 /// Announces `threads` concurrent callers of OpenBLAS while it lives, over all calls of
 /// gemm_batch in this process.
-/// Throws `std::invalid_argument` past `limit`: OpenBLAS has 128 buffers, and versions before
-/// 0.3.25 write out of bounds when more are wanted. Throws `Error` for a second caller of an
+/// Throws `std::invalid_argument` past `max_blas_callers`, and `Error` for a second caller of an
 /// OpenBLAS built without threads, whose buffers are not locked.
 class CallerReservation {
  public:
-  static constexpr std::size_t limit = 96;
   explicit CallerReservation(std::size_t threads);
   ~CallerReservation();
   CallerReservation(const CallerReservation&) = delete;

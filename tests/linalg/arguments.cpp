@@ -160,7 +160,7 @@ TEST_CASE("more threads than OpenBLAS has buffers for are refused, in all calls 
   const MatrixBatch a{&x, 1, 1, 1};
   const MatrixBatch b{&y, 1, 1, 1};
   const MatrixBatch c{&z, 1, 1, 1};
-  linalg_test::CrowdStandIn crowd{procyon::linalg::CallerReservation::limit + 1};
+  linalg_test::CrowdStandIn crowd{procyon::max_blas_callers + 1};
   CHECK_THROWS_AS(gemm_batch(crowd, {}, a, b, c), std::invalid_argument);
   CHECK_THROWS_WITH(gemm_batch(crowd, {}, a, b, c), Contains("ThreadPool(96)"));
   --crowd.threads;

@@ -1,13 +1,10 @@
 // What is said of wrong usage.
 #include "procyon/suggest.hpp"
 
-#include <CLI/CLI.hpp>
-
 #include "catch.hpp"
 #include "procyon/progress.hpp"
 
 using namespace procyon::tool;
-using Catch::Matchers::Contains;
 
 TEST_CASE("distances count letters inserted, deleted, replaced and swapped") {
   CHECK(edit_distance("", "") == 0);
@@ -24,23 +21,6 @@ TEST_CASE("the nearest word is found, and a strange one is not forced on another
   CHECK(nearest("threads", words) == "thread");
   CHECK_FALSE(nearest("xyzzy", words));
   CHECK_FALSE(nearest("", {}));
-  CHECK_THROWS_WITH(parse_word("--mode", "procss", words),
-                    Contains("did you mean --mode process?"));
-  CHECK(parse_word("--mode", "thread", words) == 1);
-}
-
-TEST_CASE("numbers that are none, or out of range, are refused by name and value") {
-  CHECK(parse_count("-j", "12", 1, 96, "-j 2") == 12);
-  for (const char* text : {"", "nan", "2.5", "-1", "1e3", " 2", "2 ", "+2", "0x2"}) {
-    CAPTURE(text);
-    CHECK_THROWS_WITH(parse_count("-j", text, 1, 96, "-j 2"),
-                      Contains("whole number") && Contains("try -j 2"));
-  }
-  for (const char* text : {"0", "97", "99999999999999999999999999"}) {
-    CAPTURE(text);
-    CHECK_THROWS_WITH(parse_count("-j", text, 1, 96, "-j 2"),
-                      Contains(text) && Contains("1 to 96"));
-  }
 }
 
 TEST_CASE("a progress line fits a terminal and does not leave its bounds") {

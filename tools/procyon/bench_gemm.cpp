@@ -1,6 +1,5 @@
 #include "procyon/bench_gemm.hpp"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,12 +7,15 @@
 #include <cmath>
 #include <random>
 #include <stdexcept>
+#include <string>
+#include <system_error>
 #include <vector>
 
 #include "procyon/bench_environment.hpp"
 #include "procyon/bench_plot.hpp"
 #include "procyon/bench_report.hpp"
 #include "procyon/blas_fix.hpp"
+#include "procyon/output.hpp"
 #include "procyon/progress.hpp"
 #include "procyon/text_file.hpp"
 
@@ -122,9 +124,10 @@ class GemmBench {
   std::mt19937_64 random_;
 };
 
-void print(const BenchRun& run) {
-  fmt::print("{}\n{}\n", header_text(run), table_text(run));
-  for (const BenchRow& row : run.rows) fmt::print("{}\n", verdict(row));
+void print_run(const BenchRun& run) {
+  std::string text = header_text(run) + "\n" + table_text(run) + "\n";
+  for (const BenchRow& row : run.rows) text += verdict(row) + "\n";
+  print(text);
 }
 
 }  // namespace
@@ -140,11 +143,16 @@ void bench_gemm(const BenchOptions& options) {
   run.elapsed_seconds = seconds_since(start);
   run.steal_seconds =
       static_cast<double>(stolen_ticks() - stolen) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  print(run);
+  std::string wrong = failures(run);
+  try {
+    print_run(run);
+  } catch (const std::system_error& error) {
+    wrong = error.what();  // and the files are written all the same
+  }
   if (!options.json.empty()) write_text(options.json, to_json(run).dump(2) + "\n");
   if (!options.csv.empty()) write_text(options.csv, to_csv(run));
   if (!options.plot.empty()) write_plot(run, options.plot);
-  if (const std::string wrong = failures(run); !wrong.empty()) throw std::runtime_error(wrong);
+  if (!wrong.empty()) throw std::runtime_error(wrong);
 }
 
 }  // namespace procyon::tool

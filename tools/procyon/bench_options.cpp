@@ -1,6 +1,6 @@
 #include "procyon/bench_options.hpp"
 
-#include <procyon/base/cpus.hpp>
+#include <procyon/linalg/gemm.hpp>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -13,13 +13,12 @@
 #include <string_view>
 
 #include "procyon/bench_plot.hpp"
-#include "procyon/suggest.hpp"
+#include "procyon/parse.hpp"
 
 namespace procyon::tool {
 
 namespace {
 
-constexpr std::size_t most_workers = 96;  // threads that gemm_batch lets into OpenBLAS at once
 constexpr std::size_t largest_size = 16384;
 constexpr std::size_t largest_batch = 100'000'000;
 
@@ -151,10 +150,7 @@ BenchOptions check_options(const BenchText& text) {
   BenchOptions options;
   options.single_precision = parse_choice("--dtype", text.dtype, {"double", "float"}) == 1;
   options.hot = parse_choice("--operands", text.operands, {"streaming", "hot"}) == 1;
-  const std::size_t cpus = cpu_count();
-  options.workers = text.workers.empty() ? std::min(cpus, most_workers)
-                                         : parse_count("--workers", text.workers, 1, most_workers,
-                                                       fmt::format("-j {} (the CPUs here)", cpus));
+  options.workers = parse_workers(text.workers, max_blas_callers);
   options.workloads = parse_workloads(text, options);
   if (!text.repetitions.empty()) {
     options.repetitions = parse_count("--repetitions", text.repetitions, 1, 10'000, "-r 9");

@@ -4,14 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <exception>
 #include <new>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "procyon/bench.hpp"
 #include "procyon/gemm.hpp"
+#include "procyon/output.hpp"
 #include "procyon/suggest.hpp"
 
 namespace procyon::tool {
@@ -99,9 +100,21 @@ std::string describe(const CLI::App& app, const CLI::ParseError& error) {
 
 int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   const CLI::App& at = at_fault(app);
-  fmt::print(stderr, "procyon: {}\nFor example: {}\nAll of it: {} --help\n", describe(at, error),
-             example_of(at), full_name(at));
+  complain(fmt::format("procyon: {}\nFor example: {}\nAll of it: {} --help\n", describe(at, error),
+                       example_of(at), full_name(at)));
   return wrong_usage;
+}
+
+/// Runs what the arguments say, or prints the help or version that they ask for.
+int parse(CLI::App& app, int argc, const char* const* argv) {
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& wanted) {
+    std::ostringstream text;
+    app.exit(wanted, text, text);
+    print(text.str());
+  }
+  return done;
 }
 
 }  // namespace
@@ -115,18 +128,14 @@ int run_command(int argc, const char* const* argv) {
   add_gemm(app);
   add_bench(app);
   try {
-    app.parse(argc, argv);
-    return done;
-  } catch (const CLI::Success& help) {
-    app.exit(help);
-    return done;
+    return parse(app, argc, argv);
   } catch (const CLI::ParseError& error) {
     return report_usage(app, error);
   } catch (const std::bad_alloc& error) {
     const std::string what = error.what();
-    fmt::print(stderr, "procyon: {}\n", what == "std::bad_alloc" ? "out of memory" : what);
+    complain(fmt::format("procyon: {}\n", what == "std::bad_alloc" ? "out of memory" : what));
   } catch (const std::exception& error) {
-    fmt::print(stderr, "procyon: {}\n", error.what());
+    complain(fmt::format("procyon: {}\n", error.what()));
   }
   return failed;
 }

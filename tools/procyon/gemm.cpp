@@ -7,15 +7,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <stdexcept>
 #include <string>
 
 #include "procyon/blas_fix.hpp"
 #include "procyon/gemm_plan.hpp"
+#include "procyon/output.hpp"
+#include "procyon/parse.hpp"
 #include "procyon/progress.hpp"
-#include "procyon/suggest.hpp"
 
 namespace procyon::tool {
 namespace {
@@ -52,23 +52,14 @@ struct Request {
 Request check(const Text& text) {
   Request request{.a = text.a, .b = text.b, .output = text.output, .verify = text.verify};
   request.mode = static_cast<Mode>(parse_word("--mode", text.mode, mode_names));
-  constexpr std::size_t most_processes = 1000;  // of a Pool
-  constexpr std::size_t most_threads = 96;      // that may call OpenBLAS at once
-  std::size_t most = request.mode == Mode::process ? most_processes : most_threads;
-  const std::size_t cpus = cpu_count();
-  if (request.mode == Mode::serial) {
-    most = 1;
-    if (!text.workers.empty() && text.workers != "1") {
-      throw CLI::ValidationError(
-          "--workers", fmt::format("{} with --mode serial, which has one worker; leave -j out, or "
-                                   "try --mode process -j {}",
-                                   text.workers, cpus));
-    }
+  if (request.mode == Mode::serial && !text.workers.empty() && text.workers != "1") {
+    throw CLI::ValidationError(
+        "--workers", fmt::format("{} with --mode serial, which has one worker; leave -j out, or "
+                                 "try --mode process -j {}",
+                                 text.workers, cpu_count()));
   }
-  request.workers = text.workers.empty()
-                        ? std::min(cpus, most)
-                        : parse_count("--workers", text.workers, 1, most,
-                                      fmt::format("-j {} (the CPUs here)", std::min(cpus, most)));
+  const std::size_t most[] = {engine::max_workers, max_blas_callers, 1};
+  request.workers = parse_workers(text.workers, most[static_cast<std::size_t>(request.mode)]);
   return request;
 }
 
@@ -248,16 +239,17 @@ void run(const Request& request, const NpyFile& a_file, const NpyFile& b_file) {
     throw std::runtime_error(fmt::format("{}; {} was not written", error.what(), request.output));
   }
   writer.write(c);
-  std::FILE* const to = request.output == "/dev/stdout" ? stderr : stdout;
-  fmt::print(to, "{} {} x {} {} -> {} {}\n{}", request.a, shape_text(a.shape), request.b,
-             shape_text(b.shape), request.output, shape_text(plan.c_shape), report);
+  const std::string done =
+      fmt::format("{} {} x {} {} -> {} {}\n{}", request.a, shape_text(a.shape), request.b,
+                  shape_text(b.shape), request.output, shape_text(plan.c_shape), report);
+  request.output == "/dev/stdout" ? complain(done) : print(done);
 }
 
 void gemm(const Text& text) {
   const Request request = check(text);
   if (!text.no_blas_fix) {
     if (const std::string fixed = fix_blas_kernels(); !fixed.empty()) {
-      fmt::print(stderr, "{}\n", fixed);
+      complain(fixed + "\n");
     }
   }
   const NpyFile a(request.a), b(request.b);

@@ -17,14 +17,4 @@ std::size_t edit_distance(std::string_view a, std::string_view b);
 std::optional<std::string> nearest(std::string_view word,
                                    const std::vector<std::string>& candidates);
 
-/// The index of `text` among `words`. Throws `CLI::ValidationError` that names the option, the
-/// words and the nearest right form.
-std::size_t parse_word(const std::string& option, const std::string& text,
-                       const std::vector<std::string>& words);
-
-/// A whole number in [low, high]. Throws `CLI::ValidationError` that names the option, the value,
-/// the range and `example`.
-std::size_t parse_count(const std::string& option, std::string_view text, std::size_t low,
-                        std::size_t high, const std::string& example);
-
 }  // namespace procyon::tool

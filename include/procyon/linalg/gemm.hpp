@@ -17,6 +17,10 @@ namespace procyon {
 /// `transpose`.
 enum class Op { none, transpose, adjoint };
 
+/// Threads of one process that may compute products at once, over all calls of gemm_batch:
+/// OpenBLAS has 128 buffers, and versions before 0.3.25 write out of bounds when more are wanted.
+constexpr std::size_t max_blas_callers = 96;
+
 /// Which code computes one product.
 enum class Kernel { automatic, openblas };
 

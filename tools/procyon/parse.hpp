@@ -1,0 +1,25 @@
+// Values of options: from text to what is meant.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace procyon::tool {
+
+/// The index of `text` among `words`. Throws `CLI::ValidationError` that names the option, the
+/// words and the nearest right form.
+std::size_t parse_word(const std::string& option, const std::string& text,
+                       const std::vector<std::string>& words);
+
+/// A whole number in [low, high]. Throws `CLI::ValidationError` that names the option, the value,
+/// the range and `example`.
+std::size_t parse_count(const std::string& option, std::string_view text, std::size_t low,
+                        std::size_t high, const std::string& example);
+
+/// The value of --workers, in [1, most]; where nothing was given, the CPUs here, as far as allowed.
+/// Throws `CLI::ValidationError` as `parse_count`.
+std::size_t parse_workers(const std::string& text, std::size_t most);
+
+}  // namespace procyon::tool
