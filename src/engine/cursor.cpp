@@ -44,8 +44,9 @@ void Cursor::fail(std::uint64_t item) noexcept {
   try {
     failure = encode_current_exception(pool);
   } catch (...) {
-    // No memory for the report: the bound alone says that the item failed.
-    lower_bound(*job_, item);
+    // No memory for the report: the bound alone says that the item failed, or that it has no
+    // result where the others go on.
+    if (!keep_going_) lower_bound(*job_, item);
     return;
   }
   failure->item = item;

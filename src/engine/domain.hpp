@@ -5,9 +5,13 @@
 
 #include <procyon/engine/engine.hpp>
 
+#include <chrono>
 #include <memory>
 
 namespace procyon::engine {
+
+/// How often whoever waits looks after helpers.
+constexpr std::chrono::milliseconds look_after_every{100};
 
 class WorkerDomain {
  public:
@@ -20,6 +24,10 @@ class WorkerDomain {
   virtual void look_after(PoolState&) {}
   /// Whether addresses of code and constants mean the same to the workers.
   virtual bool workers_are_images() const noexcept { return true; }
+  /// Asks for the end of workers that run a job which is marked as interrupted; they are replaced.
+  /// No other task comes to harm. Where workers cannot be ended it does nothing. Requires: `stop`
+  /// has not begun, and does not meanwhile.
+  virtual void interrupt() noexcept {}
   /// Whether the submitter itself runs a job it submits.
   virtual bool runs_in_caller() const noexcept { return false; }
 };

@@ -30,7 +30,6 @@ using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
 constexpr std::chrono::microseconds caller_spin{20};
-constexpr std::chrono::milliseconds look_after_every{100};
 constexpr std::chrono::microseconds ring_full_nap{100};
 constexpr std::uint64_t chunks_per_worker = 64;
 
@@ -89,6 +88,8 @@ struct Engine::State {
   State(Domain where, const Settings& settings, std::uint32_t workers);
   ~State();
   void free_pool() noexcept;
+  void require_this_process() const;
+  void require_open() const;  // with the mutex held
   void add_jobs();
   bool is_pinned(std::uint32_t index) const noexcept;
   void recycle();
@@ -98,6 +99,7 @@ struct Engine::State {
   bool publish(Job& job, std::unique_lock<std::mutex>& lock);
   void wake_for(const Job& job) noexcept;
   void close_unfinished(Failure::Kind kind) noexcept;
+  bool end_job(Job& job, Failure::Kind kind);
   template <class F>
   void for_each_submitted(F&& visit);
 };
@@ -132,6 +134,15 @@ void Engine::State::free_pool() noexcept {
   for (std::uint32_t i = 0; i < blocks; ++i) deallocate_block(shared, pool->blocks[i].load());
   deallocate_block(shared, pool->slots);
   deallocate_block(shared, pool);
+}
+
+void Engine::State::require_this_process() const {
+  if (generation == process::fork_generation()) return;
+  throw Error("a pool can be used only by the process that made it");
+}
+
+void Engine::State::require_open() const {
+  if (phase != Phase::open) throw PoolClosed("the pool is closed: it takes no more tasks");
 }
 
 void Engine::State::add_jobs() {
@@ -250,14 +261,22 @@ void Engine::State::close_unfinished(Failure::Kind kind) noexcept {
   const std::scoped_lock lock(mutex);
   for_each_submitted([&](Job& job) {
     try {
-      auto* failure = static_cast<Failure*>(allocate_block(shared, sizeof(Failure)));
-      *failure = {};
-      failure->kind = kind;
-      if (!offer_failure(job, failure)) free_failure(*pool, failure);
+      end_job(job, kind);
     } catch (const std::bad_alloc&) {
       job.bound.store(0);
     }
   });
+}
+
+// False: it has ended or failed as a whole already.
+bool Engine::State::end_job(Job& job, Failure::Kind kind) {
+  if (job.keep_going != 0 && job.bound.load(std::memory_order_acquire) == 0) return false;
+  auto* failure = static_cast<Failure*>(allocate_block(shared, sizeof(Failure)));
+  *failure = {};
+  failure->kind = kind;
+  if (offer_failure(job, failure)) return true;
+  free_failure(*pool, failure);
+  return false;
 }
 
 Engine::Engine(Domain domain, const Settings& settings) try
@@ -286,12 +305,10 @@ Failure* Engine::keep_failure() { return encode_current_exception(*state_->pool)
 
 Job* Engine::prepare(std::size_t bytes) {
   State& state = *state_;
-  if (state.generation != process::fork_generation()) {
-    throw Error("a pool can be used only by the process that made it");
-  }
+  state.require_this_process();
   std::unique_lock lock(state.mutex);
   state.bury_finished(*this, lock);
-  if (state.phase != Phase::open) throw PoolClosed("the pool is closed: it takes no more tasks");
+  state.require_open();
   if (!state.retired.empty()) state.recycle();
   if (state.free_jobs.empty()) state.add_jobs();
   Job& job = state.pool->job(state.free_jobs.back());
@@ -303,6 +320,7 @@ Job* Engine::prepare(std::size_t bytes) {
   job.next.store(0, std::memory_order_relaxed);
   job.done.store(0, std::memory_order_relaxed);
   job.recount.store(0, std::memory_order_relaxed);
+  job.interrupted.store(0, std::memory_order_relaxed);
   job.state.store(0, std::memory_order_relaxed);
   job.bound.store(no_item, std::memory_order_relaxed);
   job.failure.store(nullptr, std::memory_order_relaxed);
@@ -311,15 +329,22 @@ Job* Engine::prepare(std::size_t bytes) {
 
 void* Engine::payload(Job* job) noexcept { return job->payload; }
 
+void Engine::require_open() const {
+  state_->require_this_process();
+  const std::scoped_lock lock(state_->mutex);
+  state_->require_open();
+}
+
 void Engine::submit(Job* job, const JobSpec& spec) {
   State& state = *state_;
   state.set_leases(*job, spec);
   job->code = spec.code;
   job->items = spec.items;
   job->may_rerun = spec.may_rerun ? 1 : 0;
+  job->keep_going = spec.keep_going ? 1 : 0;
   if (job->chunks == 0) finish(*job);
   std::unique_lock lock(state.mutex);
-  if (state.phase != Phase::open) throw PoolClosed("the pool is closed: it takes no more tasks");
+  state.require_open();
   const std::size_t module = module_of(spec.code);
   if (state.pool->modules[module].load(std::memory_order_relaxed) == 0) {
     state.pool->modules[module].store(module_base(spec.code), std::memory_order_release);
@@ -394,7 +419,34 @@ bool Engine::wait_for(Job* job, nanoseconds limit) {
   }
 }
 
+// The bound comes first: a chunk that is claimed after it has no items to run. Those that are
+// claimed already are left to their workers, or to what becomes of these.
+bool Engine::cancel(Job* job, Running running) {
+  State& state = *state_;
+  if (state.generation != process::fork_generation() || finished(job)) return false;
+  if (!state.end_job(*job, Failure::Kind::cancelled)) return false;
+  job->next.store(job->chunks, std::memory_order_relaxed);
+  for (std::uint64_t chunk = 0; chunk < job->chunks; ++chunk) {
+    std::uint64_t word = job->leases[chunk].load(std::memory_order_acquire);
+    Lease lease = Lease::unpack(word);
+    if (lease.state != Lease::ready) continue;
+    lease.state = Lease::done;
+    job->leases[chunk].compare_exchange_strong(word, lease.pack(), std::memory_order_seq_cst);
+  }
+  // As after a death: nobody has counted these chunks.
+  job->recount.store(1, std::memory_order_seq_cst);
+  if (all_done(*job)) {
+    finish(*job);
+  } else if (running == Running::stopped) {
+    job->interrupted.store(1, std::memory_order_seq_cst);
+    const std::scoped_lock lock(state.mutex);
+    if (state.phase != Phase::ended) state.domain->interrupt();
+  }
+  return true;
+}
+
 void Engine::check(const Job* job) const {
+  if (job->keep_going != 0) return;
   const std::uint64_t bound = job->bound.load(std::memory_order_acquire);
   const Failure* failure = job->failure.load(std::memory_order_acquire);
   if (failure != nullptr && failure->item <= bound) throw_failure(*failure);
@@ -458,9 +510,7 @@ void Engine::terminate() noexcept {
 
 void Engine::join() {
   State& state = *state_;
-  if (state.generation != process::fork_generation()) {
-    throw Error("a pool can be used only by the process that made it");
-  }
+  state.require_this_process();
   if (Worker::is_in_task_of(*state.pool)) {
     throw Error("join() in a task of the pool itself would wait for its own end; call it outside");
   }

@@ -212,6 +212,8 @@ void throw_failure(const Failure& failure) {
       throw Placed<WorkerCrashed>(place, death_of(failure), failure.item, failure.attempt);
     case Failure::Kind::closed:
       throw PoolClosed("the pool was terminated before the task had run");
+    case Failure::Kind::cancelled:
+      throw Cancelled("the task was cancelled");
     case Failure::Kind::broken:
       break;
   }

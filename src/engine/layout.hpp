@@ -12,7 +12,9 @@
 //   READY(attempt, resume) --claim, CAS by a worker--> RUN(owner) --publish, CAS by it--> DONE
 //        ^                                                |
 //        '--- recovery, after the owner's death is proven-'--> DONE, with a Failure recorded
+//             (READY behind the item that failed, where the job keeps going)
 //
+//   A job that is cancelled: its READY leases go to DONE by CAS of the submitter's.
 //   READY: the payload is the submitter's to read only.   RUN: results of the chunk's items are
 //   written by the owner alone.   DONE: they are the submitter's.
 //
@@ -76,16 +78,21 @@ struct alignas(64) Job {
   std::uint64_t items;
   std::uint64_t chunk;  // items in a chunk
   std::uint64_t chunks;
-  LeaseWord* leases;        // [chunks]
-  std::uint32_t may_rerun;  // running an item again gives the same result
+  LeaseWord* leases;         // [chunks]
+  std::uint32_t may_rerun;   // running an item again gives the same result
+  std::uint32_t keep_going;  // a failure is its item's alone, and all of them are kept
 
   // Changed by every worker that takes part.
   alignas(64) std::atomic<std::uint64_t> next;  // the next chunk to try; may run past `chunks`
   alignas(64) std::atomic<std::uint64_t> done;  // chunks counted as done; may lag for ever
   std::atomic<std::uint32_t> recount;           // somebody died: count the leases instead
   std::atomic<std::uint32_t> state;             // futex word of whoever waits for the job
-  std::atomic<std::uint64_t> bound;  // lowest item that failed: items above it need not begin
-  std::atomic<Failure*> failure;     // the failure of that item, owned by the job
+  // Lowest item that failed: items above it need not begin. Of a job that keeps going: 0, once
+  // none of its items need begin any more.
+  std::atomic<std::uint64_t> bound;
+  // The failure of that item, or the latest of a job that keeps going; owned by the job.
+  std::atomic<Failure*> failure;
+  std::atomic<std::uint32_t> interrupted;  // workers that run it are to be killed
   LeaseWord inline_lease;
 
   alignas(64) unsigned char inline_bytes[inline_payload];

@@ -114,6 +114,12 @@ class ProcessDomain final : public WorkerDomain {
     guardian_.reset();
   }
 
+  // A socket that is full holds requests that the zygote has yet to read: it will look after that.
+  void interrupt() noexcept override {
+    const char request = 1;
+    send(control_.get(), &request, sizeof request, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+
   void look_after(PoolState&) noexcept override {
     try {
       if (guardian_) guardian_->look_after();

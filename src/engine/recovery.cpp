@@ -40,7 +40,7 @@ void record_crash(Job& job, std::uint64_t item, unsigned attempt, pid_t pid, int
   try {
     failure = static_cast<Failure*>(shm::allocate(sizeof(Failure), block_align));
   } catch (const std::bad_alloc&) {
-    lower_bound(job, item);
+    if (job.keep_going == 0) lower_bound(job, item);
     return;
   }
   *failure = {};
@@ -53,11 +53,20 @@ void record_crash(Job& job, std::uint64_t item, unsigned attempt, pid_t pid, int
   if (!offer_failure(job, failure)) shm::deallocate(failure);
 }
 
+// None of its items need begin, and how those end that have begun is nobody's business.
+bool is_over(const Job& job) noexcept {
+  if (job.keep_going != 0) return job.bound.load(std::memory_order_acquire) == 0;
+  const Failure* lowest = job.failure.load(std::memory_order_acquire);
+  return lowest != nullptr && lowest->ends_job();
+}
+
 // What becomes of the chunk that the dead worker had claimed.
 Lease settle_chunk(Job& job, const WorkerSlot& slot, Lease lease, pid_t pid, int status) noexcept {
   const std::uint64_t announced = slot.item.load(std::memory_order_acquire);
   const std::uint64_t first = slot.chunk.load(std::memory_order_acquire) * job.chunk;
-  if (announced == no_item) {
+  if (is_over(job)) {
+    lease.state = Lease::done;
+  } else if (announced == no_item) {
     lease.state = Lease::ready;  // claimed, and nothing begun: nobody is guilty
   } else if ((announced & Cursor::batch_flag) != 0) {
     lease.state = Lease::ready;  // one of a batch: the next attempt finds out which
@@ -65,7 +74,11 @@ Lease settle_chunk(Job& job, const WorkerSlot& slot, Lease lease, pid_t pid, int
     lease.attempt = std::min(lease.attempt + 1, Lease::max_attempt);
   } else {
     record_crash(job, announced, lease.attempt, pid, status);
-    lease.state = Lease::done;  // items after a failure need not begin
+    // Items after a failure need not begin, unless the job keeps going.
+    const std::uint64_t end = std::min(first + job.chunk, job.items);
+    const bool goes_on = job.keep_going != 0 && announced + 1 < end;
+    lease.state = goes_on ? Lease::ready : Lease::done;
+    lease.resume = announced + 1 - first;
   }
   lease.owner = 0;
   return lease;

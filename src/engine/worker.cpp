@@ -192,15 +192,18 @@ void Worker::run_chunk(Job& job, std::uint64_t chunk, Lease lease) {
   cursor.worker_ = this;
   cursor.job_ = &job;
   cursor.attempt_ = lease.attempt;
-  // A chunk that somebody died in is run one by one.
-  const bool may_batch = job.may_rerun != 0 && lease.attempt == 0;
+  cursor.keep_going_ = job.keep_going != 0;
+  // A chunk that somebody died in is run one by one, and so is the rest of a job that goes on.
+  const bool may_batch = job.may_rerun != 0 && lease.attempt == 0 &&
+                         (!cursor.keep_going_ || job.recount.load(std::memory_order_relaxed) == 0);
   cursor.decide_at_ = may_batch ? cursor.begin_ : max_items;
   try {
     // Files that the program has mapped since this process was forked.
     if (pool_.shared != 0) shm::sync_mappings();
     resolve(job.code).run(job.payload, cursor);
   } catch (...) {
-    cursor.fail(cursor.begin_);
+    const std::uint64_t last = cursor.keep_going_ ? cursor.end_ : cursor.begin_ + 1;
+    for (std::uint64_t item = cursor.begin_; item < last; ++item) cursor.fail(item);
   }
 }
 
@@ -283,12 +286,13 @@ bool all_done(const Job& job) noexcept {
 }
 
 bool offer_failure(Job& job, Failure* failure) noexcept {
+  const bool lowest_only = job.keep_going == 0;
   Failure* before = job.failure.load(std::memory_order_acquire);
   do {
-    if (before != nullptr && before->item <= failure->item) return false;
+    if (lowest_only && before != nullptr && before->item <= failure->item) return false;
     failure->next = before;  // not freed here: others may be looking at it
   } while (!job.failure.compare_exchange_weak(before, failure, std::memory_order_acq_rel));
-  lower_bound(job, failure->item);
+  if (lowest_only || failure->ends_job()) lower_bound(job, failure->item);
   return true;
 }
 

@@ -53,7 +53,8 @@ class Worker {
 void finish(Job& job) noexcept;
 /// Whether every lease is DONE: the truth that `done` only approximates.
 bool all_done(const Job& job) noexcept;
-/// Makes `failure` the job's if its item is the lowest so far. Returns false when it was not taken.
+/// Makes `failure` the job's if its item is the lowest so far; a job that keeps going takes every
+/// one. Returns false when it was not taken.
 bool offer_failure(Job& job, Failure* failure) noexcept;
 /// Says that `item` failed, so that items above it need not begin.
 void lower_bound(Job& job, std::uint64_t item) noexcept;

@@ -16,6 +16,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
+#include <thread>
 #include <vector>
 
 namespace procyon::engine {
@@ -26,7 +28,11 @@ using shm::Member;
 using shm::MemberId;
 using shm::MemberKind;
 
+using std::chrono::steady_clock;
+
 constexpr int retry_after_ms = 20;  // where the machine would not give a process
+constexpr std::chrono::milliseconds stop_patience{50};
+constexpr std::chrono::microseconds stop_slice{20};
 
 class Zygote {
  public:
@@ -42,7 +48,8 @@ class Zygote {
     send(settings_.control, &report, sizeof report, MSG_NOSIGNAL);
     bool complete = report.error == 0;
     while (complete || report.error == 0) {
-      if (!wait(complete ? -1 : retry_after_ms)) break;
+      if (!wait(complete && !interrupting_ ? -1 : retry_after_ms)) break;
+      if (interrupting_) interrupting_ = !interrupt_workers();
       reap();
       complete = start_missing().error == 0;
     }
@@ -68,7 +75,72 @@ class Zygote {
     signalfd_siginfo info;
     while (read(signals_.get(), &info, sizeof info) > 0) {
     }
-    return events[1].revents == 0 && events[2].revents == 0;
+    return (events[1].revents == 0 || hear()) && events[2].revents == 0;
+  }
+
+  // False: the program has hung up.
+  bool hear() {
+    char request = 0;
+    ssize_t size = 0;
+    while ((size = recv(settings_.control, &request, sizeof request, MSG_DONTWAIT)) > 0) {
+      interrupting_ = true;
+    }
+    return size < 0 && (errno == EAGAIN || errno == EINTR);
+  }
+
+  // False: somebody could not be stopped just now.
+  bool interrupt_workers() {
+    bool all = true;
+    for (std::uint32_t index = 0; index < pool_.workers; ++index) {
+      if (names_interrupted_job(index)) all &= interrupt(index);
+    }
+    return all;
+  }
+
+  const Job* named_job(std::uint32_t index) const noexcept {
+    const std::uint32_t named = pool_.slots[index].job.load(std::memory_order_seq_cst);
+    if (named == 0) return nullptr;
+    const Job& job = pool_.job(named - 1);
+    return job.generation.load(std::memory_order_seq_cst) % 2 == 1 ? &job : nullptr;
+  }
+
+  bool names_interrupted_job(std::uint32_t index) const noexcept {
+    const Job* job = named_job(index);
+    return job != nullptr && job->interrupted.load(std::memory_order_acquire) != 0;
+  }
+
+  // Requires: the worker is stopped, so that the job which it names stays.
+  bool runs_interrupted_job(std::uint32_t index) const noexcept {
+    if (!names_interrupted_job(index)) return false;
+    const Job& job = *named_job(index);
+    const std::uint64_t chunk = pool_.slots[index].chunk.load(std::memory_order_acquire);
+    if (chunk >= job.chunks) return false;
+    const Lease lease = Lease::unpack(job.leases[chunk].load(std::memory_order_acquire));
+    return lease.state == Lease::run && lease.owner == index + 1;
+  }
+
+  // A worker that runs may be at another task by the time that a signal reaches it. So it is
+  // stopped first, and killed only where it has stopped in the job. False: ask again.
+  bool interrupt(std::uint32_t index) {
+    const MemberId id = workers_[index];
+    const Member& member = shm::members()[id.slot];
+    if (member.epoch.load() != id.epoch || member.state.load() != Member::live) return true;
+    const pid_t pid = member.pid.load();
+    if (kill(pid, SIGSTOP) != 0) return true;
+    const auto end = steady_clock::now() + stop_patience;
+    int status = 0;
+    pid_t changed = 0;
+    while ((changed = waitpid(pid, &status, WUNTRACED | WNOHANG)) == 0) {
+      if (steady_clock::now() > end) break;
+      std::this_thread::sleep_for(stop_slice);
+    }
+    if (changed == pid && !WIFSTOPPED(status)) {
+      report_death(pid, status);
+      return true;
+    }
+    const bool stopped = changed == pid;
+    kill(pid, stopped && runs_interrupted_job(index) ? SIGKILL : SIGCONT);
+    return stopped;
   }
 
   // A place is empty until the guardian has recovered its last tenant.
@@ -163,6 +235,7 @@ class Zygote {
   std::vector<MemberId> workers_;
   Descriptor program_;
   Descriptor signals_;
+  bool interrupting_ = false;
 };
 
 }  // namespace

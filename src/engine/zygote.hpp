@@ -13,7 +13,8 @@ namespace procyon::engine {
 
 struct ZygoteSettings {
   pid_t program;
-  int control;  ///< a socket to the program; its end, or a byte on it, ends the zygote
+  int control;  ///< a socket to the program; its end is the zygote's, a byte means `interrupted`
+                ///< jobs
   int bell;     ///< the guardian's
   Settings pool;
 };

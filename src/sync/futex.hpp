@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <span>
 
 namespace procyon::sync {
 
@@ -19,6 +20,16 @@ void futex_wait(const FutexWord& word, std::uint32_t expected, std::chrono::nano
 
 /// As above, without a limit.
 void futex_wait(const FutexWord& word, std::uint32_t expected);
+
+/// A word, and the value it has while its event has not come.
+struct FutexWait {
+  const FutexWord* word;
+  std::uint32_t expected;
+};
+
+/// As futex_wait on several words at once. Where the kernel or a filter of system calls refuses
+/// that, and for words behind the 128th, sleeps are a millisecond at most.
+void futex_wait_any(std::span<const FutexWait> words, std::chrono::nanoseconds limit);
 
 /// Wakes up to `count` sleepers. A wake-up given to a process that then dies is lost: whoever
 /// reports a death changes the word and wakes all.

@@ -1,5 +1,6 @@
 // What is left of a dead worker, kind by kind, and what recovery makes of it.
 #include <csignal>
+#include <vector>
 
 #include "support.hpp"
 
@@ -203,4 +204,48 @@ TEST_CASE("a failure that arrived and was replaced by a lower one is not freed u
   REQUIRE(lower->next != nullptr);
   CHECK(lower->next->item == 15);
   CHECK(procyon::shared_heap().used() == before);
+}
+
+TEST_CASE("a job that keeps going goes on behind the item that crashed, with every failure kept") {
+  HandMadePool pool(2);
+  pool.submit(2, 10);
+  pool.job().keep_going = 1;
+  for (const std::uint64_t item : {13U, 17U}) {
+    pool.claim(0, 1);
+    pool.slot(0).item.store(item);
+    pool.recover(0);
+    CHECK(pool.lease(1).state == Lease::ready);
+    CHECK(pool.lease(1).resume == item + 1 - 10);
+    CHECK(pool.lease(1).attempt == 0);
+  }
+  pool.claim(0, 1);
+  pool.slot(0).item.store(19);
+  pool.recover(0);
+  CHECK(pool.lease(1).state == Lease::done);
+  CHECK(pool.job().bound.load() == procyon::engine::no_item);
+  std::vector<std::uint64_t> items;
+  for (const Failure* each = pool.job().failure.load(); each != nullptr; each = each->next) {
+    items.push_back(each->item);
+  }
+  CHECK(items == std::vector<std::uint64_t>{19, 17, 13});
+}
+
+TEST_CASE("a death in a job that was cancelled is charged to nobody") {
+  for (const std::uint32_t keep_going : {0U, 1U}) {
+    HandMadePool pool(2);
+    pool.submit(1, 10);
+    pool.job().keep_going = keep_going;
+    Failure* const cancelled = make_failure(0);
+    cancelled->kind = Failure::Kind::cancelled;
+    shm::give(cancelled);
+    CHECK(offer_failure(pool.job(), cancelled));
+    CHECK(pool.job().bound.load() == 0);
+    pool.claim(0, 0);
+    pool.slot(0).item.store(4);
+    pool.recover(0);
+    CHECK(pool.lease().state == Lease::done);
+    CHECK(is_finished(pool.job()));
+    CHECK(pool.job().failure.load() == cancelled);
+    CHECK(cancelled->next == nullptr);
+  }
 }

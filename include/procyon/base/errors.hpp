@@ -52,7 +52,7 @@ class PoolClosed : public Error {
   using Error::Error;
 };
 
-/// The task was cancelled before it began.
+/// The task was cancelled by AsyncResult::cancel.
 class Cancelled : public Error {
  public:
   using Error::Error;

@@ -3,10 +3,14 @@
 
 #include <procyon/engine/job.hpp>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <span>
+#include <vector>
 
 namespace procyon::engine {
 
@@ -23,6 +27,15 @@ struct JobSpec {
   std::uint64_t items = 0;
   std::uint64_t chunk = 0;  ///< items that travel together; 0: chosen
   bool may_rerun = false;   ///< running an item twice gives the same result
+  bool keep_going = false;  ///< an item that fails keeps no other from being run
+};
+
+class Engine;
+
+/// A submitted job, and the engine that runs it.
+struct Place {
+  Engine* engine;
+  Job* job;
 };
 
 /// One pool. All members may be called by any thread of the process that made it; a copy of it in
@@ -45,6 +58,8 @@ class Engine {
   /// A job with room for `bytes` of payload. Throws PoolClosed, SharedMemoryError.
   Job* prepare(std::size_t bytes);
   static void* payload(Job* job) noexcept;
+  /// Throws what `prepare` would throw now: PoolClosed, Error in a forked child.
+  void require_open() const;
   /// Publishes the job; a job of no items is finished at once. May wait for workers to catch up
   /// when very many jobs have not begun. Throws, and leaves the job prepared.
   void submit(Job* job, const JobSpec& spec);
@@ -58,8 +73,23 @@ class Engine {
   /// no limit shortens.
   void wait(Job* job);
   bool wait_for(Job* job, std::chrono::nanoseconds limit);
-  /// Throws the failure of the lowest item that failed; nothing where none did. Requires: finished.
+  /// Sleeps until one of the jobs has finished, or `bell` is not `heard` any more, or until
+  /// `limit`; may return early for no reason.
+  static void wait_any(std::span<const Place> places, std::chrono::nanoseconds limit,
+                       const std::atomic<std::uint32_t>* bell = nullptr, std::uint32_t heard = 0);
+  /// Throws the failure of the lowest item that failed; nothing where none did, and for a job that
+  /// kept going. Requires: finished.
   void check(const Job* job) const;
+  /// Of a job that kept going: the exception of each item that failed, or that did not run (`ran`
+  /// is 0 for it); null for the others. Requires: finished, and `ran` has a byte for every item.
+  std::vector<std::exception_ptr> errors(const Job* job, const unsigned char* ran) const;
+
+  enum class Running { stopped, left };
+  /// Makes a job that has not finished fail with Cancelled: what has not begun never runs, and
+  /// what runs in a worker process is `stopped` by killing that, or `left` to end, as in threads
+  /// always. It is finished a moment later. Returns false where it had ended or failed before.
+  /// Throws SharedMemoryError, and has done nothing.
+  bool cancel(Job* job, Running running);
   /// Gives the job back. Requires: it is finished or was not submitted, and its payload is
   /// destroyed.
   void release(Job* job) noexcept;
@@ -91,5 +121,7 @@ class Engine {
 
 /// Throws what the failure stands for.
 [[noreturn]] void throw_failure(const Failure& failure);
+/// The same as a pointer.
+std::exception_ptr failure_pointer(const Failure& failure) noexcept;
 
 }  // namespace procyon::engine

@@ -34,8 +34,9 @@ CodeToken register_code(const void* module_base, const JobType* type);
 /// A failure as it travels. An encoded exception follows the header, or in pools of this process
 /// an `std::exception_ptr`.
 struct Failure {
-  enum class Kind : std::uint32_t { encoded, original, crashed, closed, broken };
-  Failure* next;  ///< a failure of a later item that this one replaced
+  /// `closed` and those after it are failures of all items of a job that have not ended.
+  enum class Kind : std::uint32_t { encoded, original, crashed, closed, broken, cancelled };
+  Failure* next;  ///< one that was recorded before
   std::uint64_t item;
   std::int32_t pid;
   std::uint32_t attempt;
@@ -46,6 +47,7 @@ struct Failure {
     return reinterpret_cast<const unsigned char*>(this + 1);
   }
   unsigned char* bytes() noexcept { return reinterpret_cast<unsigned char*>(this + 1); }
+  bool ends_job() const noexcept { return kind >= Kind::closed; }
 };
 
 /// Handed to JobType::run: which items to run, and where to report. Belongs to one worker.
@@ -69,6 +71,8 @@ class Cursor {
 
   /// Hands over the exception in flight as the failure of `item`. Call inside a catch block.
   void fail(std::uint64_t item) noexcept;
+  /// Whether the items after one that failed are to be run.
+  bool keeps_going() const noexcept { return keep_going_; }
 
   /// Memory for a result. Belongs to this worker, and goes when it dies, until `keep`.
   /// Throws SharedMemoryError.
@@ -93,6 +97,7 @@ class Cursor {
   Worker* worker_ = nullptr;
   Job* job_ = nullptr;
   std::uint32_t attempt_ = 0;
+  bool keep_going_ = false;
 };
 
 }  // namespace procyon::engine

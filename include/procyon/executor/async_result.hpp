@@ -1,13 +1,13 @@
 // The result of a task that is still running, perhaps.
 #pragma once
 
+#include <procyon/executor/outcome.hpp>
 #include <procyon/executor/task.hpp>
 
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
-#include <variant>
 
 namespace procyon {
 namespace detail {
@@ -16,35 +16,31 @@ namespace detail {
 template <class R>
 class Pending {
  public:
-  Pending() = default;
   Pending(const Pending&) = delete;
   Pending& operator=(const Pending&) = delete;
   virtual ~Pending() = default;
-  virtual bool ready() const noexcept = 0;
-  virtual bool wait_for(std::chrono::nanoseconds limit) const = 0;
-  virtual void check() const = 0;  // requires ready(); throws the task's failure
-  virtual R take() = 0;            // requires that check() did not throw; once
+  virtual R take() = 0;  // requires that the job has ended without a failure; once
+
+  engine::Place place() const noexcept { return place_; }
+
+ protected:
+  explicit Pending(engine::Place place) noexcept : place_(place) {}
+
+ private:
+  engine::Place place_;
 };
 
 template <class R, class P, class Take>
 class PendingTask final : public Pending<R> {
  public:
-  PendingTask(Task<P> task, Take take) : task_(std::move(task)), take_(std::move(take)) {}
-  bool ready() const noexcept override { return task_.engine().ready(task_.job()); }
-  bool wait_for(std::chrono::nanoseconds limit) const override {
-    return task_.engine().wait_for(task_.job(), limit);
-  }
-  void check() const override { task_.engine().check(task_.job()); }
-  R take() override { return take_(task_.payload()); }
+  PendingTask(Task<P> task, Take take)
+      : Pending<R>({&task.engine(), task.job()}), task_(std::move(task)), take_(std::move(take)) {}
+  R take() override { return take_(task_); }
 
  private:
   Task<P> task_;
   Take take_;
 };
-
-// void has no values to keep.
-template <class R>
-using Kept = std::conditional_t<std::is_void_v<R>, std::monostate, R>;
 
 }  // namespace detail
 
@@ -58,12 +54,12 @@ class AsyncResult {
       : pending_(std::move(pending)) {}
 
   /// Whether the task has ended, with a result or a failure.
-  bool ready() const noexcept { return pending_->ready(); }
+  bool ready() const noexcept { return place().engine->ready(place().job); }
   /// Whether it has ended without a failure. Throws Error when it has not ended.
   bool successful() const {
     if (!ready()) throw Error("successful(): the task has not ended; call wait() first");
     try {
-      pending_->check();
+      check();
       return true;
     } catch (...) {
       return false;
@@ -80,11 +76,11 @@ class AsyncResult {
     // Compared as floating point: longer times than nanoseconds can count are the longest of them.
     const std::chrono::duration<double, std::nano> wanted(limit);
     if (wanted >= std::chrono::duration<double, std::nano>(nanoseconds::max())) {
-      return pending_->wait_for(nanoseconds::max());
+      return place().engine->wait_for(place().job, nanoseconds::max());
     }
     const bool positive = wanted > wanted.zero();
-    return pending_->wait_for(positive ? std::chrono::duration_cast<nanoseconds>(limit)
-                                       : nanoseconds(0));
+    return place().engine->wait_for(
+        place().job, positive ? std::chrono::duration_cast<nanoseconds>(limit) : nanoseconds(0));
   }
 
   /// Waits, and returns the result or throws the task's failure. May be called again.
@@ -104,9 +100,20 @@ class AsyncResult {
     return result();
   }
 
+  /// Ends a task that has not ended: what has not begun never runs, and what runs in a worker
+  /// process is ended with that; threads end what they run first. get() throws Cancelled from then
+  /// on. Returns false, and changes nothing, where the task has ended or failed already.
+  /// Throws SharedMemoryError, and has done nothing.
+  bool cancel() { return place().engine->cancel(place().job, engine::Engine::Running::stopped); }
+
+  /// The job, for who waits for several at once.
+  engine::Place place() const noexcept { return pending_->place(); }
+
  private:
+  void check() const { place().engine->check(place().job); }
+
   std::add_lvalue_reference_t<const R> result() const {
-    pending_->check();
+    check();
     if constexpr (!std::is_void_v<R>) {
       if (!value_) value_.emplace(pending_->take());
       return *value_;

@@ -1,11 +1,10 @@
 // The calls that all pools share, written once over the engine.
 #pragma once
 
-#include <procyon/executor/async_result.hpp>
-#include <procyon/executor/options.hpp>
-#include <procyon/executor/task.hpp>
+#include <procyon/executor/launcher.hpp>
+#include <procyon/executor/reduce.hpp>
 
-#include <algorithm>
+#include <functional>
 #include <initializer_list>
 #include <memory>
 #include <ranges>
@@ -18,6 +17,28 @@
 #include <vector>
 
 namespace procyon {
+namespace detail {
+
+template <class T>
+concept IsOptions = std::is_same_v<std::remove_cvref_t<T>, MapOptions>;
+
+// Ranges, and perhaps options after them. With one or two ranges these are parameters of their
+// own, so that they may be given in braces.
+template <class... Args>
+struct AreRanges : std::false_type {};
+template <class Only>
+struct AreRanges<Only> : std::bool_constant<std::ranges::input_range<Only>> {};
+template <class First, class... Rest>
+struct AreRanges<First, Rest...>
+    : std::bool_constant<std::ranges::input_range<First> && AreRanges<Rest...>::value> {};
+template <std::ranges::input_range A, std::ranges::input_range B, std::ranges::input_range C,
+          IsOptions Options>
+struct AreRanges<A, B, C, Options> : std::true_type {};
+
+template <class... Args>
+concept RangesAndOptions = AreRanges<Args...>::value;
+
+}  // namespace detail
 
 /// The members of Pool, ThreadPool and SerialPool.
 ///
@@ -41,46 +62,98 @@ class BasicPool {
   BasicPool& operator=(const BasicPool&) = delete;
 
   /// Number of workers.
-  std::size_t size() const noexcept { return engine_->size(); }
+  std::size_t size() const noexcept { return engine().size(); }
 
   /// f(x) for every x, in order: std::vector<R>, or nothing where R is void.
   template <class F, std::ranges::input_range Range>
   auto map(F&& f, Range&& xs, MapOptions options) {
-    return finish_all(start<Spread::no>(std::forward<F>(f), options, Results::kept,
-                                        std::tuple(borrow(std::forward<Range>(xs)))));
+    return zip<Keep::results>(std::forward<F>(f), options, std::forward<Range>(xs));
   }
   template <class F, class T>
   auto map(F&& f, std::initializer_list<T> xs, MapOptions options = {}) {
     return map(std::forward<F>(f), std::span<const T>(xs.begin(), xs.size()), options);
   }
-  /// f(x, y, ...) over one or several ranges; the shortest ends it.
-  template <class F, std::ranges::input_range... Ranges>
-  requires(sizeof...(Ranges) > 0) auto map(F&& f, Ranges&&... ranges) {
-    return finish_all(start<Spread::no>(std::forward<F>(f), MapOptions{}, Results::kept,
-                                        std::tuple(borrow(std::forward<Ranges>(ranges))...)));
+  /// f(x, y, ...) over one or several ranges, and MapOptions last; the shortest range ends it.
+  template <class F, class... Args>
+  requires detail::RangesAndOptions<Args...>
+  auto map(F&& f, Args&&... args) {
+    return zip_any<Keep::results>(std::forward<F>(f), std::forward<Args>(args)...);
   }
   template <class F, std::ranges::input_range First, std::ranges::input_range Second>
   auto map(F&& f, First&& first, Second&& second, MapOptions options) {
-    return finish_all(start<Spread::no>(
-        std::forward<F>(f), options, Results::kept,
-        std::tuple(borrow(std::forward<First>(first)), borrow(std::forward<Second>(second)))));
+    return zip<Keep::results>(std::forward<F>(f), options, std::forward<First>(first),
+                              std::forward<Second>(second));
   }
   /// As map; each element is a tuple or pair that is spread over f's parameters.
   template <class F, std::ranges::input_range Range>
   auto starmap(F&& f, Range&& tuples, MapOptions options = {}) {
-    return finish_all(start<Spread::yes>(std::forward<F>(f), options, Results::kept,
-                                         std::tuple(borrow(std::forward<Range>(tuples)))));
+    return finish_all(launcher_.template start<Spread::yes, Keep::results>(
+        std::forward<F>(f), options, std::tuple(launcher_.borrow(std::forward<Range>(tuples)))));
   }
+  /// As map, and every item is run, whatever becomes of the others: std::vector<Outcome<R>>.
+  /// A pool that ends meanwhile leaves PoolClosed where there is no result.
   template <class F, std::ranges::input_range Range>
-  void for_each(F&& f, Range&& xs, MapOptions options = {}) {
-    finish(start<Spread::no>(std::forward<F>(f), options, Results::dropped,
-                             std::tuple(borrow(std::forward<Range>(xs)))));
+  auto try_map(F&& f, Range&& xs, MapOptions options) {
+    return zip<Keep::outcomes>(std::forward<F>(f), options, std::forward<Range>(xs));
+  }
+  template <class F, class T>
+  auto try_map(F&& f, std::initializer_list<T> xs, MapOptions options = {}) {
+    return try_map(std::forward<F>(f), std::span<const T>(xs.begin(), xs.size()), options);
+  }
+  template <class F, std::ranges::input_range First, std::ranges::input_range Second>
+  auto try_map(F&& f, First&& first, Second&& second, MapOptions options) {
+    return zip<Keep::outcomes>(std::forward<F>(f), options, std::forward<First>(first),
+                               std::forward<Second>(second));
+  }
+  template <class F, class... Args>
+  requires detail::RangesAndOptions<Args...>
+  auto try_map(F&& f, Args&&... args) {
+    return zip_any<Keep::outcomes>(std::forward<F>(f), std::forward<Args>(args)...);
+  }
+  /// f(x) for every x, or f(x, y, ...) over several ranges.
+  template <class F, std::ranges::input_range Range>
+  void for_each(F&& f, Range&& xs, MapOptions options) {
+    zip<Keep::nothing>(std::forward<F>(f), options, std::forward<Range>(xs));
+  }
+  template <class F, class T>
+  void for_each(F&& f, std::initializer_list<T> xs, MapOptions options = {}) {
+    for_each(std::forward<F>(f), std::span<const T>(xs.begin(), xs.size()), options);
+  }
+  template <class F, std::ranges::input_range First, std::ranges::input_range Second>
+  void for_each(F&& f, First&& first, Second&& second, MapOptions options) {
+    zip<Keep::nothing>(std::forward<F>(f), options, std::forward<First>(first),
+                       std::forward<Second>(second));
+  }
+  template <class F, class... Args>
+  requires detail::RangesAndOptions<Args...>
+  void for_each(F&& f, Args&&... args) {
+    zip_any<Keep::nothing>(std::forward<F>(f), std::forward<Args>(args)...);
   }
   /// f(i) for i in [0, n).
   template <class F>
   void for_index(std::size_t n, F&& f, MapOptions options = {}) {
-    finish(start<Spread::no>(std::forward<F>(f), options, Results::dropped,
-                             std::tuple(detail::Held(*engine_, detail::Indices{n}))));
+    auto task = launcher_.template start<Spread::no, Keep::nothing>(
+        std::forward<F>(f), options, std::tuple(detail::Held(engine(), detail::Indices{n})));
+    launcher_.wait(task);
+  }
+
+  /// op over all elements, init first: T without reference and const. op is associative, and need
+  /// not be commutative: elements are combined in groups of their order, and these in order. How
+  /// they are grouped depends on their number alone, so a result repeats bit for bit on any pool.
+  template <class Op, class T, std::ranges::input_range Range>
+  std::decay_t<T> reduce(Op&& op, T&& init, Range&& xs) {
+    return map_reduce(std::identity(), op, std::forward<T>(init), std::forward<Range>(xs));
+  }
+  template <class Op, class T, class X>
+  std::decay_t<T> reduce(Op&& op, T&& init, std::initializer_list<X> xs) {
+    return reduce(op, std::forward<T>(init), std::span<const X>(xs.begin(), xs.size()));
+  }
+  /// As reduce over the f(x).
+  template <class F, class Op, class T, std::ranges::input_range Range>
+  std::decay_t<T> map_reduce(F&& f, Op&& op, T&& init, Range&& xs) {
+    using Result = std::decay_t<T>;
+    return detail::reduce_groups<domain, std::decay_t<F>, std::decay_t<Op>, Result>(
+        launcher_, f, op, std::forward<T>(init), launcher_.borrow(std::forward<Range>(xs)));
   }
   /// out[i] = f(in[i]), and no element is copied. Requires in a Pool: both ranges lie in shared
   /// memory (NotShareable). `in` may be `out`. Throws std::invalid_argument: `out` is shorter.
@@ -101,145 +174,82 @@ class BasicPool {
     const bool apart = begins_after(from, to) || begins_after(to, from);
     using Source = detail::Elements<T>;
     using P = detail::Payload<Spread::no, std::decay_t<F>, detail::InPlace<isolated, R>, Source>;
-    finish(launch<P>(std::forward<F>(f), detail::InPlace<isolated, R>{to.data()}, from.size(),
-                     options, !isolated || apart,
-                     std::tuple(Source{from.data(), from.size(), nullptr})));
+    const detail::JobSpec spec{
+        .items = from.size(), .chunk = options.chunk_size, .may_rerun = !isolated || apart};
+    auto task = launcher_.template launch<P>(
+        std::forward<F>(f), detail::InPlace<isolated, R>{to.data()}, spec,
+        std::tuple(Source{from.data(), from.size(), nullptr}), from.size());
+    launcher_.wait(task);
   }
 
   /// f(args...) in one worker.
   template <class F, class... Args>
   auto apply(F&& f, Args&&... args) {
-    auto task = start_one(std::forward<F>(f), std::forward<Args>(args)...);
-    wait(task);
-    return take_one(task.payload());
+    auto task = launcher_.start_one(std::forward<F>(f), std::forward<Args>(args)...);
+    launcher_.wait(task);
+    return launcher_.take_one(task);
   }
   /// As apply, at once: AsyncResult<R>.
   template <class F, class... Args>
   auto apply_async(F&& f, Args&&... args) {
-    auto task = start_one(std::forward<F>(f), std::forward<Args>(args)...);
-    return pending(std::move(task), [](auto& payload) { return take_one(payload); });
+    return launcher_.pending_one(
+        launcher_.start_one(std::forward<F>(f), std::forward<Args>(args)...));
   }
   /// As map, at once: AsyncResult<std::vector<R>>. The elements are copied, unless they lie in
   /// shared memory: those must stay as they are until the result is there.
   template <class F, std::ranges::input_range Range>
   auto map_async(F&& f, Range&& xs, MapOptions options = {}) {
-    auto task = start<Spread::no>(std::forward<F>(f), options, Results::kept,
-                                  std::tuple(copy(std::forward<Range>(xs))));
-    return pending(std::move(task), [](auto& payload) { return take_all(payload); });
+    return launcher_.pending_all(launcher_.template start<Spread::no, Keep::results>(
+        std::forward<F>(f), options, std::tuple(launcher_.copy(std::forward<Range>(xs)))));
   }
   template <class F, std::ranges::input_range Range>
   auto starmap_async(F&& f, Range&& tuples, MapOptions options = {}) {
-    auto task = start<Spread::yes>(std::forward<F>(f), options, Results::kept,
-                                   std::tuple(copy(std::forward<Range>(tuples))));
-    return pending(std::move(task), [](auto& payload) { return take_all(payload); });
+    return launcher_.pending_all(launcher_.template start<Spread::yes, Keep::results>(
+        std::forward<F>(f), options, std::tuple(launcher_.copy(std::forward<Range>(tuples)))));
   }
 
   /// No further tasks; those handed in are run.
-  void close() noexcept { engine_->close(); }
+  void close() noexcept { engine().close(); }
   /// Ends the workers now; unfinished results fail with PoolClosed. Threads are waited for until
   /// the item that they run returns. The destructor does the same.
-  void terminate() noexcept { engine_->terminate(); }
+  void terminate() noexcept { engine().terminate(); }
   /// Waits until every task has run, then ends the workers. Throws Error before close().
-  void join() { engine_->join(); }
+  void join() { engine().join(); }
 
  protected:
   explicit BasicPool(const engine::Settings& settings)
-      : engine_(std::make_shared<engine::Engine>(domain, settings)) {}
-  ~BasicPool() { engine_->terminate(); }
+      : launcher_(std::make_shared<engine::Engine>(domain, settings)) {}
+  ~BasicPool() { engine().terminate(); }
 
  private:
   using Spread = detail::Spread;
-  struct Results {
-    static constexpr std::true_type kept{};
-    static constexpr std::false_type dropped{};
-  };
+  using Keep = detail::Keep;
 
-  template <class Range>
-  auto borrow(Range&& range) {
-    return detail::Held(*engine_,
-                        detail::make_source<isolated, true>(*engine_, std::forward<Range>(range)));
-  }
-  template <class Range>
-  auto copy(Range&& range) {
-    return detail::Held(*engine_,
-                        detail::make_source<isolated, false>(*engine_, std::forward<Range>(range)));
-  }
+  engine::Engine& engine() const noexcept { return launcher_.engine(); }
 
-  template <class P, class F, class Sink, class Sources>
-  detail::Task<P> launch(F&& f, Sink sink, std::uint64_t count, MapOptions options, bool may_rerun,
-                         Sources sources) {
-    if constexpr (isolated) detail::require_no_reference_captures<std::decay_t<F>>();
-    detail::Task<P> task(engine_, std::forward<F>(f), sink, count, std::move(sources));
-    task.submit(options.chunk_size, may_rerun);
-    return task;
+  template <Keep keep, class F, class... Ranges>
+  auto zip(F&& f, MapOptions options, Ranges&&... ranges) {
+    return finish_all(launcher_.template start<Spread::no, keep>(
+        std::forward<F>(f), options,
+        std::tuple(launcher_.borrow(std::forward<Ranges>(ranges))...)));
   }
-
-  template <Spread spread, class F, bool keep, class... Sources>
-  auto start(F&& f, MapOptions options, std::bool_constant<keep>,
-             std::tuple<detail::Held<Sources>...> sources) {
-    using G = std::decay_t<F>;
-    using R = detail::ResultOf<spread, G, typename Sources::Value...>;
-    using Sink = typename detail::SinkFor<isolated, std::conditional_t<keep, R, void>>::type;
-    if constexpr (keep && isolated && !std::is_void_v<R>) detail::require_transferable<R>();
-    const std::uint64_t count =
-        std::apply([](const auto&... source) { return std::min({(*source).count...}); }, sources);
-    const Sink sink(*engine_, count);
-    // Items whose results are kept may be run again after a death; others may have effects.
-    return launch<detail::Payload<spread, G, Sink, Sources...>>(
-        std::forward<F>(f), sink, count, options, keep || !isolated, release(sources));
-  }
-
-  template <class F, class... Args>
-  auto start_one(F&& f, Args&&... args) {
-    using G = std::decay_t<F>;
-    using R = detail::ResultOf<Spread::no, G, std::decay_t<Args>...>;
-    using Sink = typename detail::SinkFor<isolated, R>::type;
-    if constexpr (isolated && !std::is_void_v<R>) detail::require_transferable<R>();
-    auto sources = std::tuple(detail::Held(
-        *engine_, detail::make_single<isolated>(*engine_, std::forward<Args>(args)))...);
-    const Sink sink(*engine_, 1);
-    return launch_one<G>(std::forward<F>(f), sink, release(sources));
-  }
-  template <class G, class F, class Sink, class... Sources>
-  auto launch_one(F&& f, Sink sink, std::tuple<Sources...> sources) {
-    return launch<detail::Payload<Spread::no, G, Sink, Sources...>>(
-        std::forward<F>(f), sink, 1, MapOptions{}, true, std::move(sources));
-  }
-  template <class... Sources>
-  static std::tuple<Sources...> release(std::tuple<detail::Held<Sources>...>& held) {
-    return std::apply([](auto&... each) { return std::tuple<Sources...>(each.release()...); },
-                      held);
-  }
-
-  template <class P>
-  void wait(detail::Task<P>& task) {
-    engine_->wait(task.job());
-    engine_->check(task.job());
-  }
-  template <class P>
-  void finish(detail::Task<P> task) {
-    wait(task);
+  template <Keep keep, class F, class... Args>
+  auto zip_any(F&& f, Args&&... args) {
+    constexpr std::size_t last = sizeof...(Args) - 1;
+    auto all = std::forward_as_tuple(std::forward<Args>(args)...);
+    using Last = std::tuple_element_t<last, decltype(all)>;
+    constexpr bool has_options = std::is_same_v<std::remove_cvref_t<Last>, MapOptions>;
+    return [&]<std::size_t... i>(std::index_sequence<i...>) {
+      MapOptions options;
+      if constexpr (has_options) options = std::get<last>(all);
+      return zip<keep>(std::forward<F>(f), options, std::get<i>(std::move(all))...);
+    }
+    (std::make_index_sequence < has_options ? last : last + 1 > ());
   }
   template <class P>
   auto finish_all(detail::Task<P> task) {
-    wait(task);
-    return take_all(task.payload());
-  }
-  template <class P>
-  static auto take_all(P& payload) {
-    if constexpr (!std::is_void_v<typename P::Result>) {
-      return payload.sink.take_all(payload.count);
-    }
-  }
-  template <class P>
-  static auto take_one(P& payload) {
-    if constexpr (!std::is_void_v<typename P::Result>) return payload.sink.take(0);
-  }
-  template <class P, class Take>
-  static auto pending(detail::Task<P> task, Take take) {
-    using R = decltype(take(task.payload()));
-    using Kind = detail::PendingTask<R, P, Take>;
-    return AsyncResult<R>(std::make_unique<Kind>(std::move(task), std::move(take)));
+    launcher_.wait(task);
+    return launcher_.take_all(task);
   }
 
   static void require_room(std::size_t in, std::size_t out) {
@@ -253,7 +263,7 @@ class BasicPool {
                        " lies in this process's own memory; use a procyon::Array, or map()");
   }
 
-  std::shared_ptr<engine::Engine> engine_;
+  detail::Launcher<domain> launcher_;
 };
 
 }  // namespace procyon

@@ -71,6 +71,14 @@ template <Spread spread, class F, class... Values>
 using ResultOf = std::remove_cvref_t<decltype(Call<spread, F, Values...>::call(
     std::declval<const F&>(), std::declval<Values>()...))>;
 
+template <class F>
+constexpr void require_no_reference_captures() {
+  static_assert(!may_hold_reference<F>,
+                "this callable seems to capture by reference, and a worker process would see its "
+                "own copy: capture by value, or capture a handle such as procyon::Array (or wrap "
+                "the callable in by_value() if it holds no reference)");
+}
+
 /// What lies in the job. Hidden: each module that makes such a job has a record of its own.
 template <Spread spread, class F, class Sink, class... Sources>
 struct __attribute__((visibility("hidden"))) Payload {
@@ -85,8 +93,9 @@ struct __attribute__((visibility("hidden"))) Payload {
     const auto call = [&](const Sources&... source) -> decltype(auto) {
       return Call<spread, F, typename Sources::Value...>::call(f, source.get(i)...);
     };
-    if constexpr (std::is_same_v<Sink, NoResults>) {
+    if constexpr (drops_results<Sink>) {
       static_cast<void>(std::apply(call, sources));
+      sink.put(i, cursor);
     } else {
       sink.put(i, cursor, Result(std::apply(call, sources)));
     }
@@ -102,7 +111,8 @@ struct __attribute__((visibility("hidden"))) Payload {
         for (; i < last; ++i) self.run_one(i, cursor);
       } catch (...) {
         cursor.fail(i);
-        return;
+        if (!cursor.keeps_going()) return;
+        ++i;
       }
     }
   }
@@ -114,6 +124,9 @@ struct __attribute__((visibility("hidden"))) Payload {
     std::destroy_at(&self);
   }
 
+  static constexpr void require_callable() { require_no_reference_captures<F>(); }
+  void check_callable() const { check_shareable(f, "the callable"); }
+
   static inline const engine::JobType record{engine::JobType::valid, &Payload::run};
 
   static engine::CodeToken code() {
@@ -121,14 +134,6 @@ struct __attribute__((visibility("hidden"))) Payload {
     return token;
   }
 };
-
-template <class F>
-constexpr void require_no_reference_captures() {
-  static_assert(!may_hold_reference<F>,
-                "this callable seems to capture by reference, and a worker process would see its "
-                "own copy: capture by value, or capture a handle such as procyon::Array (or wrap "
-                "the callable in by_value() if it holds no reference)");
-}
 
 /// A job from its preparation to its release, owned by the submitter.
 template <class P>
@@ -170,10 +175,11 @@ class Task {
     }
   }
 
-  void submit(std::uint64_t chunk, bool may_rerun) {
+  void submit(JobSpec spec) {
     const CheckedFor checked(payload_->images = engine_->workers_are_images());
-    if (engine_->isolated()) check_shareable(payload_->f, "the callable");
-    engine_->submit(job_, JobSpec{P::code(), payload_->count, chunk, may_rerun});
+    if (engine_->isolated()) payload_->check_callable();
+    spec.code = P::code();
+    engine_->submit(job_, spec);
     submitted_ = true;
   }
   Engine& engine() const noexcept { return *engine_; }

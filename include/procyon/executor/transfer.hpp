@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <iterator>
 #include <memory>
 #include <new>
@@ -284,6 +285,16 @@ auto make_source(Engine& engine, Range&& range) {
   }
 }
 
+/// The source for elements that have been gathered. They stay where that is possible.
+template <bool isolated, class T>
+auto make_source_of(Engine& engine, std::deque<T>& values) {
+  if constexpr (std::is_copy_constructible_v<T>) {
+    return make_source<isolated, false>(engine, values);
+  } else {
+    return make_source<isolated, false>(engine, std::move(values));
+  }
+}
+
 /// The source for one argument of an `apply`.
 template <bool isolated, class Arg>
 auto make_single(Engine& engine, Arg&& arg) {
@@ -302,6 +313,7 @@ auto make_single(Engine& engine, Arg&& arg) {
 
 struct NoResults {
   NoResults(Engine&, std::uint64_t) {}
+  void put(std::uint64_t, engine::Cursor&) noexcept {}
   void clear(Engine&, std::uint64_t) noexcept {}
 };
 
@@ -310,6 +322,12 @@ template <bool isolated, class R>
 void check_result(const R& value) {
   if constexpr (isolated) check_shareable(value, "the result");
 }
+
+/// Whether a sink wants to hear only that an item has run.
+template <class Sink>
+constexpr bool drops_results = false;
+template <>
+inline constexpr bool drops_results<NoResults> = true;
 
 /// Bytewise results, in a block or, for one, in the payload.
 template <bool isolated, class R>
