@@ -329,6 +329,10 @@ Job* Engine::prepare(std::size_t bytes) {
 
 void* Engine::payload(Job* job) noexcept { return job->payload; }
 
+bool Engine::in_this_process() const noexcept {
+  return state_->generation == process::fork_generation();
+}
+
 void Engine::require_open() const {
   state_->require_this_process();
   const std::scoped_lock lock(state_->mutex);

@@ -1,4 +1,5 @@
 // Workers as threads of this process, and the caller as its own worker.
+#include "engine/callback_thread.hpp"
 #include "engine/domain.hpp"
 #include "engine/worker.hpp"
 
@@ -77,7 +78,7 @@ std::unique_ptr<WorkerDomain> make_caller_domain(const Settings&) {
   return std::make_unique<CallerDomain>();
 }
 
-std::size_t library_threads() noexcept { return running_threads.load(); }
+std::size_t library_threads() noexcept { return running_threads.load() + callback_threads(); }
 
 void pin_to_cpu(std::uint32_t index) noexcept {
   cpu_set_t allowed;

@@ -7,9 +7,9 @@
 #include "catch.hpp"
 #include "sync/futex.hpp"
 
-namespace sync = procyon::sync;
-using sync::FutexWait;
-using sync::FutexWord;
+using procyon::sync::futex_wait_any;
+using procyon::sync::FutexWait;
+using procyon::sync::FutexWord;
 
 namespace {
 
@@ -26,9 +26,9 @@ void check_woken(std::size_t count, std::size_t changed) {
   const std::jthread waker([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     words[changed].store(1);
-    sync::futex_wake(words[changed], 1);
+    procyon::sync::futex_wake(words[changed], 1);
   });
-  while (words[changed].load() == 0) sync::futex_wait_any(waits, std::chrono::hours(1));
+  while (words[changed].load() == 0) futex_wait_any(waits, std::chrono::hours(1));
   CHECK(words[changed].load() == 1);
 }
 
@@ -46,13 +46,13 @@ TEST_CASE("a wait for several words ends when any of them changes, however many 
 TEST_CASE("a wait for several words does not begin when one has changed, and ends in time") {
   std::vector<FutexWord> words(300);
   const auto waits = waits_for(words);
-  sync::futex_wait_any(waits, std::chrono::milliseconds(2));
-  sync::futex_wait_any(std::span(waits).first(2), std::chrono::milliseconds(2));
-  sync::futex_wait_any({}, std::chrono::hours(1));
-  sync::futex_wait_any(waits, std::chrono::nanoseconds(-1));
+  futex_wait_any(waits, std::chrono::milliseconds(2));
+  futex_wait_any(std::span(waits).first(2), std::chrono::milliseconds(2));
+  futex_wait_any({}, std::chrono::hours(1));
+  futex_wait_any(waits, std::chrono::nanoseconds(-1));
   words[299].store(1);
-  sync::futex_wait_any(waits, std::chrono::hours(1));
+  futex_wait_any(waits, std::chrono::hours(1));
   words[1].store(1);
-  sync::futex_wait_any(std::span(waits).first(2), std::chrono::nanoseconds::max());
+  futex_wait_any(std::span(waits).first(2), std::chrono::nanoseconds::max());
   CHECK(words[0].load() == 0);
 }

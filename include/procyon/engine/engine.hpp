@@ -60,6 +60,8 @@ class Engine {
   static void* payload(Job* job) noexcept;
   /// Throws what `prepare` would throw now: PoolClosed, Error in a forked child.
   void require_open() const;
+  /// Not in a copy that was forked with the process.
+  bool in_this_process() const noexcept;
   /// Publishes the job; a job of no items is finished at once. May wait for workers to catch up
   /// when very many jobs have not begun. Throws, and leaves the job prepared.
   void submit(Job* job, const JobSpec& spec);

@@ -1,6 +1,8 @@
 // The calls that all pools share, written once over the engine.
 #pragma once
 
+#include <procyon/executor/as_completed.hpp>
+#include <procyon/executor/imap.hpp>
 #include <procyon/executor/launcher.hpp>
 #include <procyon/executor/reduce.hpp>
 
@@ -208,6 +210,27 @@ class BasicPool {
         std::forward<F>(f), options, std::tuple(launcher_.copy(std::forward<Range>(tuples)))));
   }
 
+  /// f(x) for every x, in order, while the arguments are still being read: an input view, which
+  /// reads xs as it is iterated. xs may be endless, and may be read only once; an lvalue must
+  /// outlive the view. At most 2 * size() chunks of chunk_size items (0: 1) are under way.
+  template <class F, std::ranges::input_range Range>
+  auto imap(F&& f, Range&& xs, MapOptions options = {}) {
+    return iterate(std::forward<F>(f), std::forward<Range>(xs), options, detail::Order::kept);
+  }
+  template <class F, class T>
+  auto imap(F&& f, std::initializer_list<T> xs, MapOptions options = {}) {
+    return imap(std::forward<F>(f), std::vector<T>(xs), options);
+  }
+  /// As imap, in the order in which chunks are done.
+  template <class F, std::ranges::input_range Range>
+  auto imap_unordered(F&& f, Range&& xs, MapOptions options = {}) {
+    return iterate(std::forward<F>(f), std::forward<Range>(xs), options, detail::Order::of_arrival);
+  }
+  template <class F, class T>
+  auto imap_unordered(F&& f, std::initializer_list<T> xs, MapOptions options = {}) {
+    return imap_unordered(std::forward<F>(f), std::vector<T>(xs), options);
+  }
+
   /// No further tasks; those handed in are run.
   void close() noexcept { engine().close(); }
   /// Ends the workers now; unfinished results fail with PoolClosed. Threads are waited for until
@@ -245,6 +268,20 @@ class BasicPool {
       return zip<keep>(std::forward<F>(f), options, std::get<i>(std::move(all))...);
     }
     (std::make_index_sequence < has_options ? last : last + 1 > ());
+  }
+  template <class F, class Range>
+  auto iterate(F&& f, Range&& xs, MapOptions options, detail::Order order) {
+    using G = std::decay_t<F>;
+    using State = detail::ImapState<domain, G, std::views::all_t<Range>>;
+    static_assert(std::is_copy_constructible_v<G>,
+                  "imap hands its callable to every chunk: it must be possible to copy it");
+    engine().require_open();
+    if constexpr (isolated) {
+      detail::require_no_reference_captures<G>();
+      detail::check_shareable(f, "the callable");
+    }
+    return ImapView<State>(std::make_unique<State>(
+        launcher_, std::forward<F>(f), std::views::all(std::forward<Range>(xs)), options, order));
   }
   template <class P>
   auto finish_all(detail::Task<P> task) {

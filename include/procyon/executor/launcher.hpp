@@ -98,7 +98,7 @@ class Launcher {
     P& payload = task.payload();
     if constexpr (requires { payload.sink.ran; }) {
       return payload.sink.template take_outcomes<R>(task.engine(), task.job(), payload.count);
-    } else if constexpr (!std::is_void_v<R>) {
+    } else if constexpr (!drops_results<decltype(payload.sink)>) {
       return payload.sink.take_all(payload.count);
     }
   }
@@ -110,7 +110,7 @@ class Launcher {
   template <class P, class Take>
   static auto pending(Task<P> task, Take take) {
     using R = decltype(take(task));
-    return AsyncResult<R>(std::make_unique<PendingTask<R, P, Take>>(std::move(task), take));
+    return AsyncResult<R>(std::make_shared<PendingTask<R, P, Take>>(std::move(task), take));
   }
   template <class P>
   static auto pending_one(Task<P> task) {
