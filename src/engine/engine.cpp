@@ -395,10 +395,12 @@ void Engine::wait(Job* job) {
   }
 }
 
+void Engine::help(Job* job) { Worker::help(*state_->pool, *job); }
+
 bool Engine::wait_for(Job* job, nanoseconds limit) {
   State& state = *state_;
   const auto start = steady_clock::now();
-  if (limit.count() > 0) Worker::help(*state.pool, *job);
+  if (limit.count() > 0) help(job);
   const nanoseconds spin =
       state.pool->cpus > 1 ? std::min<nanoseconds>(caller_spin, limit) : nanoseconds{0};
   while (steady_clock::now() - start < spin) {

@@ -16,6 +16,8 @@ void Engine::wait_any(std::span<const Place> places, std::chrono::nanoseconds li
   words.reserve(places.size() + 1);
   if (bell != nullptr) words.push_back({bell, heard});
   for (const Place& place : places) {
+    if (place.engine->finished(place.job)) return;
+    place.engine->help(place.job);
     const auto word = place.job->state.fetch_or(Job::has_waiters, std::memory_order_seq_cst);
     if (place.engine->finished(place.job)) return;
     words.push_back({&place.job->state, word | Job::has_waiters});

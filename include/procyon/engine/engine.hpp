@@ -75,8 +75,8 @@ class Engine {
   /// no limit shortens.
   void wait(Job* job);
   bool wait_for(Job* job, std::chrono::nanoseconds limit);
-  /// Sleeps until one of the jobs has finished, or `bell` is not `heard` any more, or until
-  /// `limit`; may return early for no reason.
+  /// As `wait_for` until one of the jobs has finished, or until `bell` is not `heard` any more, or
+  /// until `limit`; may return early for no reason.
   static void wait_any(std::span<const Place> places, std::chrono::nanoseconds limit,
                        const std::atomic<std::uint32_t>* bell = nullptr, std::uint32_t heard = 0);
   /// Throws the failure of the lowest item that failed; nothing where none did, and for a job that
@@ -117,6 +117,7 @@ class Engine {
   void join();
 
  private:
+  void help(Job* job);
   struct State;
   std::unique_ptr<State> state_;
 };
