@@ -357,7 +357,7 @@ void Engine::submit(Job* job, const JobSpec& spec) {
   if (state.domain->runs_in_caller()) {
     job->generation.fetch_add(1);
     lock.unlock();
-    Worker(*state.pool, 0).run_in_caller(*job);
+    Worker(*state.pool, 0).run_in_caller(*job, spec.listener);
     return;
   }
   const bool published = state.publish(*job, lock);

@@ -28,6 +28,13 @@ void Engine::wait_any(std::span<const Place> places, std::chrono::nanoseconds li
   }
 }
 
+std::uint64_t Engine::items(const Job* job) noexcept { return job->items; }
+
+std::uint64_t Engine::items_done(const Job* job) const noexcept {
+  const std::uint64_t chunks = job->done.load(std::memory_order_relaxed);
+  return std::min(chunks * job->chunk, job->items);
+}
+
 std::vector<std::exception_ptr> Engine::errors(const Job* job, const unsigned char* ran) const {
   std::vector<std::exception_ptr> errors(job->items);
   std::exception_ptr ended;

@@ -153,9 +153,12 @@ void Worker::help(PoolState& pool, Job& job) {
   if (frame != nullptr) Worker(pool, frame->index()).run_job(job);
 }
 
-void Worker::run_in_caller(Job& job) {
+void Worker::run_in_caller(Job& job, ProgressListener* listener) {
   const Frame frame(pool_, index_);
-  run_job(job);
+  for (std::uint64_t chunk = 0; chunk < job.chunks; ++chunk) {
+    claim_and_run(job, chunk);
+    if (listener != nullptr) listener->show((chunk + 1) * job.chunk, job.items);
+  }
 }
 
 void Worker::run_job(Job& job) {

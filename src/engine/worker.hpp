@@ -4,6 +4,8 @@
 
 #include "engine/layout.hpp"
 
+#include <procyon/engine/engine.hpp>
+
 namespace procyon::engine {
 
 class Worker {
@@ -14,8 +16,8 @@ class Worker {
   void run();
   /// Runs every chunk of the job that nobody has claimed.
   void run_job(Job& job);
-  /// The same for a caller that is its own worker.
-  void run_in_caller(Job& job);
+  /// The same for a caller that is its own worker; the listener may be null.
+  void run_in_caller(Job& job, ProgressListener* listener);
 
   /// Whether the calling thread is in a task of the pool, which runs in this process.
   static bool is_in_task_of(const PoolState& pool) noexcept;

@@ -22,12 +22,23 @@ struct Settings {
   bool pin_cpus = false;
 };
 
+/// Hears how many items of a job are done.
+class ProgressListener {
+ public:
+  virtual void show(std::uint64_t done, std::uint64_t items) noexcept = 0;
+
+ protected:
+  ~ProgressListener() = default;
+};
+
 struct JobSpec {
   CodeToken code = 0;
   std::uint64_t items = 0;
   std::uint64_t chunk = 0;  ///< items that travel together; 0: chosen
   bool may_rerun = false;   ///< running an item twice gives the same result
   bool keep_going = false;  ///< an item that fails keeps no other from being run
+  /// Told after each chunk where the caller runs the job itself. May be null.
+  ProgressListener* listener = nullptr;
 };
 
 class Engine;
@@ -58,6 +69,9 @@ class Engine {
   /// A job with room for `bytes` of payload. Throws PoolClosed, SharedMemoryError.
   Job* prepare(std::size_t bytes);
   static void* payload(Job* job) noexcept;
+  static std::uint64_t items(const Job* job) noexcept;
+  /// Items in chunks that are done, or a few less.
+  std::uint64_t items_done(const Job* job) const noexcept;
   /// Throws what `prepare` would throw now: PoolClosed, Error in a forked child.
   void require_open() const;
   /// Not in a copy that was forked with the process.

@@ -89,8 +89,9 @@ class BasicPool {
   /// As map; each element is a tuple or pair that is spread over f's parameters.
   template <class F, std::ranges::input_range Range>
   auto starmap(F&& f, Range&& tuples, MapOptions options = {}) {
-    return finish_all(launcher_.template start<Spread::yes, Keep::results>(
-        std::forward<F>(f), options, std::tuple(launcher_.borrow(std::forward<Range>(tuples)))));
+    auto task = launcher_.template run<Spread::yes, Keep::results>(
+        std::forward<F>(f), options, std::tuple(launcher_.borrow(std::forward<Range>(tuples))));
+    return launcher_.take_all(task);
   }
   /// As map, and every item is run, whatever becomes of the others: std::vector<Outcome<R>>.
   /// A pool that ends meanwhile leaves PoolClosed where there is no result.
@@ -134,9 +135,8 @@ class BasicPool {
   /// f(i) for i in [0, n).
   template <class F>
   void for_index(std::size_t n, F&& f, MapOptions options = {}) {
-    auto task = launcher_.template start<Spread::no, Keep::nothing>(
+    launcher_.template run<Spread::no, Keep::nothing>(
         std::forward<F>(f), options, std::tuple(detail::Held(engine(), detail::Indices{n})));
-    launcher_.wait(task);
   }
 
   /// op over all elements, init first: T without reference and const. op is associative, and need
@@ -252,9 +252,9 @@ class BasicPool {
 
   template <Keep keep, class F, class... Ranges>
   auto zip(F&& f, MapOptions options, Ranges&&... ranges) {
-    return finish_all(launcher_.template start<Spread::no, keep>(
-        std::forward<F>(f), options,
-        std::tuple(launcher_.borrow(std::forward<Ranges>(ranges))...)));
+    auto task = launcher_.template run<Spread::no, keep>(
+        std::forward<F>(f), options, std::tuple(launcher_.borrow(std::forward<Ranges>(ranges))...));
+    return launcher_.take_all(task);
   }
   template <Keep keep, class F, class... Args>
   auto zip_any(F&& f, Args&&... args) {
@@ -283,12 +283,6 @@ class BasicPool {
     return ImapView<State>(std::make_unique<State>(
         launcher_, std::forward<F>(f), std::views::all(std::forward<Range>(xs)), options, order));
   }
-  template <class P>
-  auto finish_all(detail::Task<P> task) {
-    launcher_.wait(task);
-    return launcher_.take_all(task);
-  }
-
   static void require_room(std::size_t in, std::size_t out) {
     if (out >= in) return;
     throw std::invalid_argument("map_into: out has " + std::to_string(out) +

@@ -3,6 +3,7 @@
 
 #include <procyon/executor/async_result.hpp>
 #include <procyon/executor/options.hpp>
+#include <procyon/executor/progress.hpp>
 #include <procyon/executor/task.hpp>
 #include <procyon/executor/tried.hpp>
 
@@ -56,7 +57,8 @@ class Launcher {
 
   /// f over the sources, item by item.
   template <Spread spread, Keep keep, class F, class... Sources>
-  auto start(F&& f, MapOptions options, std::tuple<Held<Sources>...> sources) const {
+  auto start(F&& f, MapOptions options, std::tuple<Held<Sources>...> sources,
+             ProgressBar* bar = nullptr) const {
     using G = std::decay_t<F>;
     using R = ResultOf<spread, G, typename Sources::Value...>;
     using Sink = SinkOf<keep, R>;
@@ -69,6 +71,7 @@ class Launcher {
     // Items whose results are kept may be run again after a death; others may have effects.
     spec.may_rerun = has_results || !isolated;
     spec.keep_going = keep == Keep::outcomes;
+    spec.listener = bar != nullptr && bar->active() ? bar : nullptr;
     const Sink sink(*engine_, spec.items);
     return launch<Payload<spread, G, Sink, Sources...>>(std::forward<F>(f), sink, spec,
                                                         release(sources), spec.items);
@@ -84,6 +87,16 @@ class Launcher {
         std::tuple(Held(*engine_, make_single<isolated>(*engine_, std::forward<Args>(args)))...);
     const ResultSink<R> sink(*engine_, 1);
     return launch_one<G>(std::forward<F>(f), sink, release(sources));
+  }
+
+  /// As start; waits for the end, draws meanwhile where that is asked for, and throws the failure.
+  template <Spread spread, Keep keep, class F, class... Sources>
+  auto run(F&& f, MapOptions options, std::tuple<Held<Sources>...> sources) const {
+    ProgressBar bar(options.progress);
+    auto task = start<spread, keep>(std::forward<F>(f), options, std::move(sources), &bar);
+    bar.wait(task.engine(), task.job());
+    task.engine().check(task.job());
+    return task;
   }
 
   template <class P>

@@ -19,6 +19,7 @@ struct PoolOptions {
 
 struct MapOptions {
   std::size_t chunk_size = 0;  ///< items that travel together; 0: chosen
+  bool progress = false;       ///< calls that wait draw a bar where stderr is a terminal
 };
 
 }  // namespace procyon
