@@ -299,7 +299,10 @@ Engine::~Engine() {
 bool Engine::isolated() const noexcept { return state_->shared; }
 bool Engine::workers_are_images() const noexcept { return state_->domain->workers_are_images(); }
 std::size_t Engine::size() const noexcept { return state_->pool->workers; }
-void* Engine::allocate(std::size_t bytes) { return allocate_block(state_->shared, bytes); }
+void* Engine::allocate(std::size_t bytes) {
+  state_->require_this_process();
+  return allocate_block(state_->shared, bytes);
+}
 void Engine::deallocate(void* block) noexcept { deallocate_block(state_->shared, block); }
 Failure* Engine::keep_failure() { return encode_current_exception(*state_->pool); }
 
