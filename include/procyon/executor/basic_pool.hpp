@@ -278,6 +278,7 @@ class BasicPool {
     engine().require_open();
     if constexpr (isolated) {
       detail::require_no_reference_captures<G>();
+      const detail::CheckedFor checked(engine().workers_are_images());
       detail::check_shareable(f, "the callable");
     }
     return ImapView<State>(std::make_unique<State>(
