@@ -6,18 +6,14 @@
 #include <catch2/catch.hpp>
 #endif
 
+#include <procyon/engine/init.hpp>
+
 #include <stdlib.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <string>
-#if __has_include(<procyon/process/init.hpp>)
-#include <procyon/process/init.hpp>
-#define PROCYON_HAS_INIT 1
-#else
-#define PROCYON_HAS_INIT 0
-#endif
 
 /// Files of test cases that run at the same time in other processes are out of sight: each test
 /// process has its own directory for temporary files, and finds it where everybody looks.
@@ -47,9 +43,7 @@ extern "C" int __lsan_is_turned_off();                                          
 extern "C" int __lsan_is_turned_off() { return ::getpid() != test_process ? 1 : 0; }  // NOLINT
 
 int main(int argc, char** argv) {
-#if PROCYON_HAS_INIT
   procyon::init(argc, argv);
-#endif
   const TemporaryDirectory directory;
   return Catch::Session().run(argc, argv);
 }

@@ -4,12 +4,12 @@
 #include <procyon/base/cpus.hpp>
 #include <procyon/base/errors.hpp>
 #include <procyon/blas.hpp>
+#include <procyon/engine/init.hpp>
 #include <procyon/executor/exception.hpp>
 #include <procyon/executor/executor.hpp>
 #include <procyon/executor/pool.hpp>
 #include <procyon/executor/serial_pool.hpp>
 #include <procyon/executor/thread_pool.hpp>
-#include <procyon/process/init.hpp>
 #include <procyon/shm/allocator.hpp>
 #include <procyon/shm/array.hpp>
 #include <procyon/shm/heap.hpp>

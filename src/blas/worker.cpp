@@ -6,16 +6,28 @@
 #include <cstdlib>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 #include "blas/loaded.hpp"
+
+#include <procyon/blas/core_type.hpp>
 
 namespace procyon::blas {
 
 namespace {
 
 // Read by a runtime once, when it is loaded.
-constexpr std::array variables{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS",
-                               "MKL_NUM_THREADS", "BLIS_NUM_THREADS"};
+constexpr std::array variables{
+    "OMP_NUM_THREADS",  "OPENBLAS_NUM_THREADS",   "GOTO_NUM_THREADS",  "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS", "NUMEXPR_NUM_THREADS"};
+constexpr std::string_view core_variable = "OPENBLAS_CORETYPE";
+
+void set_entry(std::vector<std::string>& environment, std::string_view name,
+               const std::string& value) {
+  const std::string begin = std::string(name) + "=";
+  std::erase_if(environment, [&](const std::string& entry) { return entry.starts_with(begin); });
+  environment.push_back(begin + value);
+}
 
 // The limit that all PinnedScopes of this process share.
 struct SharedPin {
@@ -48,6 +60,23 @@ void limit_this_process(std::size_t threads) {
     const int limit = static_cast<int>(threads);
     if (runtime.on_openmp() || runtime.get_threads() != limit) runtime.set_threads(limit);
   }
+}
+
+std::vector<std::string> worker_environment(std::vector<std::string> environment,
+                                            std::size_t threads) {
+  if (threads != 0) {
+    for (const char* const variable : variables) {
+      set_entry(environment, variable, std::to_string(threads));
+    }
+  }
+  const char* requested = std::getenv(core_variable.data());
+  for (const Loaded& runtime : loaded_runtimes()) {
+    if (runtime.get_corename == nullptr) continue;
+    const std::optional<std::string> better = better_core_type(
+        runtime.get_corename(), cpu_features(), requested == nullptr ? "" : requested);
+    if (better) set_entry(environment, core_variable, *better);
+  }
+  return environment;
 }
 
 void limit_this_thread(std::size_t threads) {

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace procyon::blas {
 
@@ -14,6 +16,13 @@ namespace procyon::blas {
 /// process forked from one with a running OpenBLAS, lowering the count starts its threads once
 /// more, and the next fork ends them. Setting the count that is already set starts nothing.
 void limit_this_process(std::size_t threads);
+
+/// An environment ("NAME=value" each) for a process that is started afresh: as this one, with the
+/// thread count of every runtime that reads one, and, where an OpenBLAS in this process has chosen
+/// kernels for a lesser CPU, the OPENBLAS_CORETYPE that makes it choose better. 0 threads: as it
+/// is. Source of the list: joblib's.
+std::vector<std::string> worker_environment(std::vector<std::string> environment,
+                                            std::size_t threads);
 
 /// For a thread that runs tasks: what OpenMP, and OpenBLAS built on it, take from the calling
 /// thread and not from the process. Costs nothing measurable where no OpenMP is loaded.

@@ -1,22 +1,36 @@
-// Naming code across processes: by module and offset, checked before anything is called.
+// Naming code across processes: by module and offset, checked before anything is called. A module
+// is known by what it was built as, so it may lie anywhere in another process.
 // Source: UPC++'s cross-code-segment tokens, reduced to one record per module and offset.
 #pragma once
 
+#include "engine/layout.hpp"
+
 #include <procyon/engine/job.hpp>
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace procyon::engine {
 
-/// The base of the module that a token of this process names.
-std::uintptr_t module_base(CodeToken code) noexcept;
-
 constexpr std::size_t module_of(CodeToken code) noexcept { return code >> 48; }
 
-/// The record that a token names, given the bases of its submitter's modules; null where this
-/// process has no such module there, or no record at that place.
-const JobType* find_code(CodeToken code, const std::atomic<std::uintptr_t>* modules) noexcept;
+/// What a submitter tells about the module of a token of its own.
+struct ModuleIdentity {
+  std::uintptr_t base = 0;
+  std::uint64_t fingerprint = 0;
+  std::string path;
+};
+ModuleIdentity identify_module(CodeToken code);
+
+/// The record that a token names, given its submitter's modules; null where there is no record at
+/// that place, or this process cannot have the module. A library that is not loaded yet is loaded
+/// from the same file, if that is still the same build.
+const JobType* find_code(CodeToken code, const std::atomic<const Module*>* modules) noexcept;
+/// The function that a token names; 0 where this process cannot have it.
+std::uintptr_t find_function(CodeToken code, const std::atomic<const Module*>* modules) noexcept;
+
+/// Throws NotShareable with the name of the module.
+[[noreturn]] void throw_unknown_code(CodeToken code, const std::atomic<const Module*>* modules);
 
 }  // namespace procyon::engine

@@ -1,4 +1,5 @@
 // What a job's code tells the engine while it runs.
+#include "engine/code.hpp"
 #include "engine/exceptions.hpp"
 #include "engine/layout.hpp"
 #include "engine/worker.hpp"
@@ -60,6 +61,12 @@ void Cursor::fail(std::uint64_t item) noexcept {
   const bool taken = offer_failure(*job_, failure);
   slot.pending.store(nullptr, std::memory_order_release);
   if (!taken) free_failure(pool, failure);
+}
+
+std::uintptr_t Cursor::find_function(CodeToken code) const {
+  const std::uintptr_t address = engine::find_function(code, worker_->pool_.modules);
+  if (address != 0) return address;
+  throw_unknown_code(code, worker_->pool_.modules);
 }
 
 void* Cursor::allocate(std::size_t bytes) {

@@ -7,6 +7,7 @@
 #include "engine/domain.hpp"
 #include "engine/exceptions.hpp"
 #include "engine/worker.hpp"
+#include "engine/zygote.hpp"
 #include "process/process.hpp"
 #include "shm/members.hpp"
 #include "sync/futex.hpp"
@@ -15,6 +16,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -46,9 +48,10 @@ std::uint32_t checked_workers(Domain domain, const Settings& settings) {
     throw std::invalid_argument(
         fmt::format("processes = {}: a pool has 1 to {} workers", settings.workers, max_workers));
   }
-  const std::size_t workers =
-      settings.workers == 0 ? std::min(cpu_count(), max_workers) : settings.workers;
-  return static_cast<std::uint32_t>(workers);
+  if (settings.workers != 0) return static_cast<std::uint32_t>(settings.workers);
+  // The pools of the workers of a pool share the CPUs.
+  const std::size_t share = cpu_count() / std::max(enclosing_workers(), 1U);
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(share, 1, max_workers));
 }
 
 std::unique_ptr<WorkerDomain> make_domain(Domain domain, const Settings& settings) {
@@ -83,6 +86,8 @@ struct Engine::State {
   // When somebody who only asks, and does not wait, last had the helpers looked after.
   std::atomic<steady_clock::rep> looked_after{0};
 
+  void (*destroy_initializer)(Engine&, void*) = nullptr;
+
   std::recursive_mutex ending;  // one thread ends the workers; it may destroy payloads meanwhile
 
   State(Domain where, const Settings& settings, std::uint32_t workers);
@@ -98,8 +103,11 @@ struct Engine::State {
   void set_leases(Job& job, const JobSpec& spec);
   bool publish(Job& job, std::unique_lock<std::mutex>& lock);
   void wake_for(const Job& job) noexcept;
+  Failure* failure_of_all(Failure::Kind kind) const;
   void close_unfinished(Failure::Kind kind) noexcept;
   bool end_job(Job& job, Failure::Kind kind);
+  void publish_module(CodeToken code);
+  void publish_modules(const JobSpec& spec);
   template <class F>
   void for_each_submitted(F&& visit);
 };
@@ -130,6 +138,9 @@ Engine::State::~State() {
 
 void Engine::State::free_pool() noexcept {
   if (pool == nullptr) return;
+  for (std::atomic<const Module*>& module : pool->modules) {
+    deallocate_block(shared, const_cast<Module*>(module.load()));
+  }
   const std::uint32_t blocks = pool->blocks_used.load();
   for (std::uint32_t i = 0; i < blocks; ++i) deallocate_block(shared, pool->blocks[i].load());
   deallocate_block(shared, pool->slots);
@@ -256,6 +267,21 @@ void Engine::State::for_each_submitted(F&& visit) {
   }
 }
 
+// What every job fails with that has not finished.
+Failure* Engine::State::failure_of_all(Failure::Kind kind) const {
+  const std::uint32_t loss = pool->loss.load(std::memory_order_relaxed);
+  if (kind == Failure::Kind::broken && loss == PoolState::initializer_failed) {
+    if (const Failure* first = pool->initializer->failure.load())
+      return copy_failure(*pool, *first);
+  }
+  auto* failure = static_cast<Failure*>(allocate_block(shared, sizeof(Failure)));
+  *failure = {};
+  failure->kind = kind;
+  failure->attempt = loss;
+  failure->status = pool->last_status.load(std::memory_order_relaxed);
+  return failure;
+}
+
 // Workers of this process see the bound and skip what they have not begun.
 void Engine::State::close_unfinished(Failure::Kind kind) noexcept {
   const std::scoped_lock lock(mutex);
@@ -271,9 +297,7 @@ void Engine::State::close_unfinished(Failure::Kind kind) noexcept {
 // False: it has ended or failed as a whole already.
 bool Engine::State::end_job(Job& job, Failure::Kind kind) {
   if (job.keep_going != 0 && job.bound.load(std::memory_order_acquire) == 0) return false;
-  auto* failure = static_cast<Failure*>(allocate_block(shared, sizeof(Failure)));
-  *failure = {};
-  failure->kind = kind;
+  Failure* failure = failure_of_all(kind);
   if (offer_failure(job, failure)) return true;
   free_failure(*pool, failure);
   return false;
@@ -281,9 +305,24 @@ bool Engine::State::end_job(Job& job, Failure::Kind kind) {
 
 Engine::Engine(Domain domain, const Settings& settings) try
     : state_(std::make_unique<State>(domain, settings, checked_workers(domain, settings))) {
-  state_->domain->start(*state_->pool);
 } catch (...) {
   if (domain == Domain::processes) shm::close_heap_if_unused();
+}
+
+void Engine::start(Job* initializer, const JobSpec& spec, void (*destroy)(Engine&, void*)) {
+  State& state = *state_;
+  if (initializer != nullptr) {
+    state.destroy_initializer = destroy;
+    state.publish_modules(spec);
+    state.pool->initializer_code = spec.code;
+    state.pool->initializer = initializer;
+  }
+  try {
+    state.domain->start(*state.pool);
+  } catch (...) {
+    state.pool->initializer = nullptr;  // the caller's again
+    throw;
+  }
 }
 
 Engine::~Engine() {
@@ -299,6 +338,19 @@ Engine::~Engine() {
 bool Engine::isolated() const noexcept { return state_->shared; }
 bool Engine::workers_are_images() const noexcept { return state_->domain->workers_are_images(); }
 std::size_t Engine::size() const noexcept { return state_->pool->workers; }
+std::vector<WorkerInfo> Engine::workers() const {
+  const PoolState& pool = *state_->pool;
+  std::vector<WorkerInfo> all(pool.workers);
+  for (std::uint32_t i = 0; i < pool.workers; ++i) {
+    const WorkerSlot& slot = pool.slots[i];
+    const std::uint32_t starts = slot.starts.load(std::memory_order_relaxed);
+    all[i] = {slot.pid.load(std::memory_order_relaxed),
+              slot.job.load(std::memory_order_relaxed) != 0,
+              slot.tasks.load(std::memory_order_relaxed), starts > 1 ? starts - 1 : 0};
+  }
+  return all;
+}
+
 void* Engine::allocate(std::size_t bytes) {
   state_->require_this_process();
   return allocate_block(state_->shared, bytes);
@@ -342,6 +394,23 @@ void Engine::require_open() const {
   state_->require_open();
 }
 
+void Engine::State::publish_module(CodeToken code) {
+  std::atomic<const Module*>& place = pool->modules[module_of(code)];
+  if (place.load(std::memory_order_relaxed) != nullptr) return;
+  const ModuleIdentity identity = identify_module(code);
+  void* block = allocate_block(shared, sizeof(Module) + identity.path.size() + 1);
+  auto* module = ::new (block) Module{identity.base, identity.fingerprint};
+  std::memcpy(module->path(), identity.path.c_str(), identity.path.size() + 1);
+  place.store(module, std::memory_order_release);
+}
+
+void Engine::State::publish_modules(const JobSpec& spec) {
+  publish_module(spec.code);
+  for (const CodeToken function : spec.functions) {
+    if (function != 0) publish_module(function);
+  }
+}
+
 void Engine::submit(Job* job, const JobSpec& spec) {
   State& state = *state_;
   state.set_leases(*job, spec);
@@ -349,13 +418,11 @@ void Engine::submit(Job* job, const JobSpec& spec) {
   job->items = spec.items;
   job->may_rerun = spec.may_rerun ? 1 : 0;
   job->keep_going = spec.keep_going ? 1 : 0;
+  job->whole_chunks = spec.whole_chunks ? 1 : 0;
   if (job->chunks == 0) finish(*job);
   std::unique_lock lock(state.mutex);
   state.require_open();
-  const std::size_t module = module_of(spec.code);
-  if (state.pool->modules[module].load(std::memory_order_relaxed) == 0) {
-    state.pool->modules[module].store(module_base(spec.code), std::memory_order_release);
-  }
+  state.publish_modules(spec);
   if (job->chunks == 0) return;
   if (state.domain->runs_in_caller()) {
     job->generation.fetch_add(1);
@@ -514,6 +581,10 @@ void Engine::terminate() noexcept {
   state.domain->stop(*state.pool);
   std::unique_lock lock(state.mutex);
   state.for_each_submitted([](Job& job) { finish(job); });
+  if (Job* initializer = std::exchange(state.pool->initializer, nullptr)) {
+    finish(*initializer);
+    state.abandoned.push_back({initializer, state.destroy_initializer});
+  }
   state.bury_finished(*this, lock);
 }
 

@@ -160,6 +160,17 @@ std::exception_ptr& original(Failure& failure) {
   }
 }
 
+std::string text_of_loss(const Failure& failure) {
+  if (failure.attempt == PoolState::zygote_lost) {
+    return "the pool lost the process that starts its workers; make a new pool";
+  }
+  const bool killed = WIFSIGNALED(failure.status);
+  return std::string("workers end before they are ready, the last one ") +
+         (killed ? "by signal " : "with exit code ") +
+         std::to_string(killed ? WTERMSIG(failure.status) : WEXITSTATUS(failure.status)) +
+         "; the pool has given up";
+}
+
 WorkerCrashed::Death death_of(const Failure& failure) {
   WorkerCrashed::Death death{failure.pid, 0, 0};
   if (WIFSIGNALED(failure.status)) {
@@ -196,6 +207,19 @@ Failure* encode_current_exception(const PoolState& pool) {
   }
 }
 
+Failure* copy_failure(const PoolState& pool, const Failure& failure) {
+  auto* copy =
+      static_cast<Failure*>(allocate_block(pool.shared != 0, sizeof(Failure) + failure.size));
+  *copy = failure;
+  copy->next = nullptr;
+  if (failure.kind == Failure::Kind::original) {
+    ::new (copy->bytes()) std::exception_ptr(original(const_cast<Failure&>(failure)));
+  } else if (failure.size != 0) {
+    std::memcpy(copy->bytes(), failure.bytes(), failure.size);
+  }
+  return copy;
+}
+
 void free_failure(const PoolState& pool, Failure* failure) noexcept {
   if (failure->kind == Failure::Kind::original) original(*failure).~exception_ptr();
   deallocate_block(pool.shared != 0, failure);
@@ -217,7 +241,7 @@ void throw_failure(const Failure& failure) {
     case Failure::Kind::broken:
       break;
   }
-  throw BrokenPool("the pool lost the process that starts its workers; make a new pool");
+  throw BrokenPool(text_of_loss(failure));
 }
 
 }  // namespace procyon::engine

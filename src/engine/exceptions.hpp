@@ -13,6 +13,9 @@ namespace procyon::engine {
 /// caller's to fill. Throws SharedMemoryError.
 Failure* encode_current_exception(const PoolState& pool);
 
+/// A copy of a failure in the pool's memory. Throws SharedMemoryError.
+Failure* copy_failure(const PoolState& pool, const Failure& failure);
+
 /// Frees a failure, without those it is chained to.
 void free_failure(const PoolState& pool, Failure* failure) noexcept;
 

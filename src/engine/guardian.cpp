@@ -1,8 +1,9 @@
 #include "engine/guardian.hpp"
 
 #include "engine/domain.hpp"
-#include "engine/layout.hpp"
+#include "engine/launch.hpp"
 #include "engine/recovery.hpp"
+#include "engine/threads.hpp"
 #include "process/process.hpp"
 #include "shm/members.hpp"
 #include "sync/futex.hpp"
@@ -15,9 +16,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
+#include <new>
+#include <utility>
 #include <vector>
 
 namespace procyon::engine {
@@ -28,8 +31,9 @@ using shm::Member;
 using shm::MemberId;
 using shm::MemberKind;
 
-// What is left of a pool whose zygote has died: workers have been killed by the kernel with it.
-constexpr std::chrono::milliseconds orphan_patience{5000};
+// How long at a time the death of a process that has been killed is waited for; its number may be
+// used again only when that is proven.
+constexpr std::chrono::milliseconds proof_slice{1000};
 
 struct Watched {
   std::uint16_t slot;
@@ -40,39 +44,35 @@ PoolState& pool_of(const Member& member) noexcept {
   return *reinterpret_cast<PoolState*>(member.pool.load(std::memory_order_acquire));
 }
 
-bool is_worker(const Member& member) noexcept {
-  return member.kind.load(std::memory_order_acquire) ==
-         static_cast<std::uint32_t>(MemberKind::worker);
+MemberKind kind_of(const Member& member) noexcept {
+  return static_cast<MemberKind>(member.kind.load(std::memory_order_acquire));
+}
+
+void send_signal(const Descriptor& pidfd, int signal) noexcept {
+  syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);
+}
+
+Descriptor pidfd_of(const Member& member) noexcept {
+  return process::open_pidfd(member.pid.load(std::memory_order_acquire),
+                             member.start_time.load(std::memory_order_acquire));
 }
 
 /// The guardian's own process.
 class Guardian {
  public:
-  Guardian(pid_t program, int bell)
-      : program_(process::open_pidfd(program)), program_pid_(program), bell_(bell) {}
+  Guardian(Descriptor program, int bell) : program_(std::move(program)), bell_(bell) {}
 
   // Returns when the program has gone, and everything of its with it.
   int run() {
-    while (program_ && getppid() == program_pid_) {
+    do {
       watch_new_zygotes();  // first: those whose workers are recovered are told
       recover_the_dead();
-      if (!wait()) break;
-    }
-    for (const Watched& zygote : zygotes_) send(zygote.pidfd, SIGKILL);
+    } while (wait());
+    for (const Watched& zygote : zygotes_) send_signal(zygote.pidfd, SIGKILL);
     return 0;
   }
 
  private:
-  static void send(const Descriptor& pidfd, int signal) noexcept {
-    syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);
-  }
-
-  static bool is_zygote(const Member& member) noexcept {
-    return member.kind.load(std::memory_order_acquire) ==
-               static_cast<std::uint32_t>(MemberKind::zygote) &&
-           member.state.load(std::memory_order_acquire) == Member::live;
-  }
-
   // False: the program is gone.
   bool wait() {
     std::vector<pollfd> events{{program_.get(), POLLIN, 0}, {bell_, POLLIN, 0}};
@@ -83,10 +83,8 @@ class Guardian {
       eventfd_t count = 0;
       eventfd_read(bell_, &count);
     }
-    for (std::size_t i = zygotes_.size(); i-- > 0;) {
-      if (events[i + 2].revents == 0) continue;
-      bury_pool(zygotes_[i].slot);
-      zygotes_.erase(zygotes_.begin() + static_cast<std::ptrdiff_t>(i));
+    for (std::size_t i = 2; i < events.size(); ++i) {
+      if (events[i].revents != 0) mark_dead(zygotes_[i - 2].slot, SIGKILL);
     }
     return true;
   }
@@ -94,39 +92,63 @@ class Guardian {
   void watch_new_zygotes() {
     for (std::uint16_t slot = 1; slot <= shm::max_members; ++slot) {
       const Member& member = shm::members()[slot];
-      if (!is_zygote(member) || is_watched(slot)) continue;
-      Descriptor pidfd = process::open_pidfd(member.pid.load(std::memory_order_acquire));
-      if (pidfd)
-        zygotes_.push_back({slot, std::move(pidfd)});
-      else
-        bury_pool(slot);
+      if (kind_of(member) != MemberKind::zygote || shm::state_of(member) != Member::live ||
+          is_watched(slot)) {
+        continue;
+      }
+      Descriptor pidfd = pidfd_of(member);
+      if (!pidfd) {
+        mark_dead(slot, SIGKILL);
+        continue;
+      }
+      // An earlier guardian may have died between a recovery and telling of it.
+      send_signal(pidfd, SIGUSR1);
+      zygotes_.push_back({slot, std::move(pidfd)});
     }
   }
 
   bool is_watched(std::uint16_t slot) const noexcept {
-    for (const Watched& zygote : zygotes_) {
-      if (zygote.slot == slot) return true;
-    }
-    return false;
+    return std::ranges::any_of(zygotes_, [slot](const Watched& each) { return each.slot == slot; });
   }
 
+  static void mark_dead(std::uint16_t slot, int status) noexcept {
+    Member& member = shm::members()[slot];
+    std::uint32_t live = Member::live;
+    member.status.store(status, std::memory_order_release);
+    member.state.compare_exchange_strong(live, Member::dead, std::memory_order_acq_rel);
+  }
+
+  // Whatever is DEAD, also when an earlier guardian was killed in the middle of it.
   void recover_the_dead() noexcept {
     for (std::uint16_t slot = 1; slot <= shm::max_members; ++slot) {
       Member& member = shm::members()[slot];
-      if (!is_worker(member) || member.state.load(std::memory_order_acquire) != Member::dead) {
-        continue;
+      if (shm::state_of(member) != Member::dead) continue;
+      if (kind_of(member) == MemberKind::zygote) {
+        bury_pool(slot);
+      } else if (kind_of(member) == MemberKind::worker) {
+        const std::uint32_t zygote = pool_of(member).zygote.load(std::memory_order_acquire);
+        bury(slot);
+        tell(zygote);
+      } else {
+        bury(slot);
       }
-      const std::uint32_t zygote = pool_of(member).zygote.load(std::memory_order_acquire);
-      bury(slot);
-      for (const Watched& each : zygotes_) {
-        if (each.slot == zygote) send(each.pidfd, SIGUSR1);  // the place is free again
-      }
+    }
+    std::erase_if(zygotes_, [](const Watched& each) {
+      return shm::state_of(shm::members()[each.slot]) != Member::live;
+    });
+  }
+
+  // A worker's place is free again.
+  void tell(std::uint32_t zygote) const noexcept {
+    for (const Watched& each : zygotes_) {
+      if (each.slot == zygote) send_signal(each.pidfd, SIGUSR1);
     }
   }
 
-  static void bury(std::uint16_t slot) noexcept {
+  void bury(std::uint16_t slot) noexcept {
     Member& member = shm::members()[slot];
-    if (is_worker(member) && member.pool.load(std::memory_order_acquire) != 0) {
+    end_children(slot);
+    if (kind_of(member) == MemberKind::worker) {
       recover_worker(pool_of(member), member.index.load(std::memory_order_acquire),
                      member.pid.load(std::memory_order_acquire),
                      member.status.load(std::memory_order_acquire));
@@ -135,102 +157,130 @@ class Guardian {
     sync::futex_wake(member.state, sync::all_waiters);
   }
 
-  // A zygote has ended, with its pool or before it. Its workers die with it; each is proven dead
-  // before what it held is touched.
-  static void bury_pool(std::uint16_t zygote_slot) noexcept {
+  // What a dead member has started, or was about to: its pools lie in blocks of its own, which
+  // nobody may use any more when they are freed.
+  void end_children(std::uint16_t parent_slot) noexcept {
+    const MemberId parent{parent_slot, shm::members()[parent_slot].epoch.load()};
+    for (std::uint16_t slot = 1; slot <= shm::max_members; ++slot) {
+      const Member& member = shm::members()[slot];
+      if (!shm::is_child_of(member, parent)) continue;
+      const Member::State state = shm::state_of(member);
+      if (state == Member::starting) {
+        shm::recover_member(slot);
+      } else if (kind_of(member) == MemberKind::zygote) {
+        kill_and_wait(slot);
+        bury_pool(slot);
+      }
+    }
+  }
+
+  static void kill_and_wait(std::uint16_t slot) noexcept {
+    Member& member = shm::members()[slot];
+    if (shm::state_of(member) == Member::dead) return;
+    if (const Descriptor pidfd = pidfd_of(member)) {
+      do {
+        send_signal(pidfd, SIGKILL);
+      } while (!process::wait_until_gone(pidfd, proof_slice));
+    }
+    mark_dead(slot, SIGKILL);
+  }
+
+  // A zygote has ended, with its pool or before it. The kernel kills its workers with it; each is
+  // proven dead before what it held is touched.
+  void bury_pool(std::uint16_t zygote_slot) noexcept {
     Member& zygote = shm::members()[zygote_slot];
     const std::uint64_t pool = zygote.pool.load(std::memory_order_acquire);
     for (std::uint16_t slot = 1; slot <= shm::max_members; ++slot) {
       Member& member = shm::members()[slot];
-      if (!is_worker(member) || member.pool.load(std::memory_order_acquire) != pool) continue;
-      const std::uint32_t state = member.state.load(std::memory_order_acquire);
-      if (state == Member::free) continue;
-      const pid_t pid = member.pid.load(std::memory_order_acquire);
-      if (state != Member::dead) {
-        if (pid != 0) process::wait_until_gone(pid, orphan_patience);
-        member.status.store(SIGKILL, std::memory_order_release);
-        member.state.store(Member::dead, std::memory_order_release);
+      if (kind_of(member) != MemberKind::worker ||
+          member.pool.load(std::memory_order_acquire) != pool) {
+        continue;
       }
+      const Member::State state = shm::state_of(member);
+      if (state == Member::starting && member.pid.load() == 0) shm::recover_member(slot);
+      if (state != Member::live && state != Member::dead) continue;
+      kill_and_wait(slot);
       bury(slot);
     }
     // Before the zygote's slot is freed: the program waits for that, and then frees the pool.
     std::uint32_t running = PoolState::running;
     pool_of(zygote).status.compare_exchange_strong(running, PoolState::broken);
-    zygote.state.store(Member::dead, std::memory_order_release);
     bury(zygote_slot);
   }
 
   Descriptor program_;
-  pid_t program_pid_;
   int bell_;
   std::vector<Watched> zygotes_;
 };
 
 }  // namespace
 
+int run_guardian(Descriptor program, int bell) {
+  process::set_up_child("procyon-guard", 0);
+  process::ignore_ending_signals();
+  process::close_others({program.get(), bell, shm::heap_descriptor()});
+  return Guardian(std::move(program), bell).run();
+}
+
 struct GuardianShare::Shared {
   std::mutex mutex;
   std::size_t shares = 0;
-  pid_t pid = 0;
+  StartedProcess process;
   MemberId id;
   Descriptor bell;
-  Descriptor pidfd;
-  unsigned generation = 0;
+  bool is_program_guardian = false;  // this process is a worker: the program keeps it
+  bool runs = false;
 
   void start();
   void stop() noexcept;
-  bool has_died() const noexcept;
 };
 
+// A fork of this process is for those that have one thread.
 void GuardianShare::Shared::start() {
   shm::open_heap();
   id = shm::reserve_member(MemberKind::guardian);
   if (id == MemberId{}) throw StartError("guardian", 0, "too many processes share the heap");
-  const pid_t program = getpid();
-  const int bell_number = bell.get();
-  const MemberId guardian = id;
+  Descriptor program = process::open_pidfd(getpid());
+  Member& member = shm::members()[id.slot];
   try {
-    pid = process::fork_child("the guardian", [=] {
-      process::set_up_child("procyon-guard", 0);
-      process::ignore_ending_signals();
-      shm::become_member(guardian);
-      return Guardian(program, bell_number).run();
-    });
+    if (!program) throw StartError("pidfd_open", errno, "no descriptor for the guardian");
+    if (has_server() || (is_initialised() && foreign_threads() != 0)) {
+      process = start_by_server(launch_for(Role::guardian, id),
+                                {shm::heap_descriptor(), program.get(), bell.get()});
+    } else {
+      const int number = bell.get();
+      const MemberId self = id;
+      process = StartedProcess(process::fork_child("the guardian", [&] {
+        shm::become_member(self);
+        return run_guardian(std::move(program), number);
+      }));
+    }
   } catch (...) {
     shm::recover_member(id.slot);
     throw;
   }
-  Member& member = shm::members()[id.slot];
-  member.pid.store(pid, std::memory_order_release);
-  member.state.store(Member::live, std::memory_order_release);
-  pidfd = process::open_pidfd(pid);
+  member.pid.store(process.pid(), std::memory_order_release);
+  runs = true;
 }
 
 void GuardianShare::Shared::stop() noexcept {
-  if (pid == 0) return;
-  syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-  process::reap(pid);
+  if (!runs) return;
+  process.send_signal(SIGKILL);
+  process.reap();
   shm::recover_member(id.slot);
-  pid = 0;
-  pidfd.reset();
+  runs = false;
 }
 
-bool GuardianShare::Shared::has_died() const noexcept {
-  pollfd event{pidfd.get(), POLLIN, 0};
-  return pid != 0 && poll(&event, 1, 0) > 0;
-}
-
-// A guardian forked from a process that is itself forked starts from nothing: what it inherited
-// is its parent's.
+// Never destroyed: pools with static storage end after it would.
 GuardianShare::Shared& GuardianShare::shared() {
-  static Shared shared;
+  static Shared& shared = *new Shared;
   return shared;
 }
 
 GuardianShare::GuardianShare() {
   Shared& guardian = shared();
   const std::scoped_lock lock(guardian.mutex);
-  if (guardian.shares == 0) {
+  if (guardian.shares == 0 && !guardian.is_program_guardian) {
     guardian.bell = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!guardian.bell) throw StartError("eventfd", errno, "no descriptor for the guardian");
     try {
@@ -246,7 +296,7 @@ GuardianShare::GuardianShare() {
 GuardianShare::~GuardianShare() {
   Shared& guardian = shared();
   const std::scoped_lock lock(guardian.mutex);
-  if (--guardian.shares != 0) return;
+  if (--guardian.shares != 0 || guardian.is_program_guardian) return;
   guardian.stop();
   guardian.bell.reset();
 }
@@ -254,7 +304,7 @@ GuardianShare::~GuardianShare() {
 void GuardianShare::look_after() {
   Shared& guardian = shared();
   const std::scoped_lock lock(guardian.mutex);
-  if (!guardian.has_died()) return;
+  if (guardian.is_program_guardian || (guardian.runs && !guardian.process.has_ended())) return;
   guardian.stop();
   guardian.start();
 }
@@ -262,6 +312,15 @@ void GuardianShare::look_after() {
 int GuardianShare::bell() const noexcept { return shared().bell.get(); }
 
 void GuardianShare::ring() const noexcept { ring_bell(bell()); }
+
+// What a fork left here of the program's is forgotten, not ended.
+void GuardianShare::use_program_guardian(int bell) noexcept {
+  Shared& guardian = shared();
+  static_cast<void>(guardian.bell.release());
+  ::new (&guardian) Shared;
+  guardian.bell = Descriptor(bell);
+  guardian.is_program_guardian = true;
+}
 
 void ring_bell(int bell) noexcept { eventfd_write(bell, 1); }
 

@@ -2,12 +2,14 @@
 // recovers what they held; a sleeping or computing program need not notice anything.
 #pragma once
 
-#include <memory>
+#include "base/descriptor.hpp"
 
 namespace procyon::engine {
 
-/// A share in this process's guardian: started with the first share, ended with the last.
-/// Its loss is a normal event: `look_after` starts another, which does the work again.
+/// A share in the guardian of this program: started with the program's first share, ended with its
+/// last. Its loss is a normal event: `look_after` starts another, which does the work again. In a
+/// worker, which may have pools of its own, the program's guardian is used, and kept by the
+/// program.
 class GuardianShare {
  public:
   /// Throws StartError.
@@ -16,12 +18,15 @@ class GuardianShare {
   GuardianShare(const GuardianShare&) = delete;
   GuardianShare& operator=(const GuardianShare&) = delete;
 
-  /// Replaces a guardian that has died. Throws StartError.
+  /// Replaces a guardian that has died. Throws StartError: there is none until a later call.
   void look_after();
   /// Where its attention is asked for: write eight bytes, not all zero.
   int bell() const noexcept;
   /// Tells it that the table of members has changed.
   void ring() const noexcept;
+
+  /// In a worker, first of all: the bell of the program's guardian, which stays open.
+  static void use_program_guardian(int bell) noexcept;
 
  private:
   struct Shared;
@@ -30,5 +35,8 @@ class GuardianShare {
 
 /// Tells a guardian by its bell.
 void ring_bell(int bell) noexcept;
+
+/// The guardian's whole life, in a process of its own. `program`: a pidfd.
+int run_guardian(base::Descriptor program, int bell);
 
 }  // namespace procyon::engine

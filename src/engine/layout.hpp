@@ -78,9 +78,10 @@ struct alignas(64) Job {
   std::uint64_t items;
   std::uint64_t chunk;  // items in a chunk
   std::uint64_t chunks;
-  LeaseWord* leases;         // [chunks]
-  std::uint32_t may_rerun;   // running an item again gives the same result
-  std::uint32_t keep_going;  // a failure is its item's alone, and all of them are kept
+  LeaseWord* leases;           // [chunks]
+  std::uint32_t may_rerun;     // running an item again gives the same result
+  std::uint16_t keep_going;    // a failure is its item's alone, and all of them are kept
+  std::uint16_t whole_chunks;  // a worker that has had its tasks finishes its chunk first
 
   // Changed by every worker that takes part.
   alignas(64) std::atomic<std::uint64_t> next;  // the next chunk to try; may run past `chunks`
@@ -107,6 +108,12 @@ struct alignas(128) WorkerSlot {
   std::atomic<std::uint64_t> item;   // announced by Cursor; no_item: none begun
   std::atomic<void*> pending;        // a block that is being stored in ...
   std::atomic<void**> home;          // ... this word of a job
+  std::atomic<std::uint64_t> tasks;  // done; by this tenant and those before it
+  // Written by whoever starts workers, but for `is_ready`, which the worker sets when its
+  // initializer has run.
+  std::atomic<std::int32_t> pid;
+  std::atomic<std::uint32_t> is_ready;
+  std::atomic<std::uint32_t> starts;
 };
 static_assert(sizeof(WorkerSlot) == 128, "no two workers write to one line");
 
@@ -125,9 +132,19 @@ constexpr JobPlace place_of(std::uint32_t index) noexcept {
 static_assert(place_of(63).block == 0 && place_of(64).block == 1 && place_of(191).block == 1);
 static_assert(place_of(192).block == 2 && place_of(192).offset == 0);
 
+/// A module (the executable or a library) that jobs have their code in. Constant once its address
+/// is in PoolState::modules. Its path follows, ended by a 0.
+struct Module {
+  std::uintptr_t base;        // where the submitter has it
+  std::uint64_t fingerprint;  // of its build, so that another build is not taken for it
+  char* path() noexcept { return reinterpret_cast<char*>(this + 1); }
+  const char* path() const noexcept { return reinterpret_cast<const char*>(this + 1); }
+};
+
 /// A pool. Everything in it may be read by all its workers.
 struct alignas(64) PoolState {
   enum Status : std::uint32_t { running, stopping, broken };
+  enum Loss : std::uint32_t { zygote_lost, initializer_failed, workers_die };
 
   // Constant after construction.
   std::uint32_t workers;
@@ -136,11 +153,17 @@ struct alignas(64) PoolState {
   WorkerSlot* slots;                  // [workers]
   std::atomic<std::uint32_t> zygote;  // its member slot; 0: none
 
+  Job* initializer;  // not in the ring: every worker runs it for itself; null: none
+  CodeToken initializer_code;
+
   std::atomic<std::uint32_t> status;
+  // Why it is broken; set before `status` says so, when no worker is left.
+  std::atomic<std::uint32_t> loss;
+  std::atomic<std::int32_t> last_status;  // of a worker, as waitpid gives it
 
   // Job descriptors, and the modules their code is in. Written by the submitter only.
   std::atomic<std::uint32_t> blocks_used;
-  std::atomic<std::uintptr_t> modules[max_modules];
+  std::atomic<const Module*> modules[max_modules];
   std::atomic<Job*> blocks[max_blocks];
 
   // The ring of hints: {generation, index} of jobs in the order they were submitted.

@@ -1,25 +1,36 @@
 // Workers as processes: program -> zygote -> workers, under the guardian's eyes.
+#include "blas/worker.hpp"
 #include "engine/domain.hpp"
 #include "engine/guardian.hpp"
+#include "engine/launch.hpp"
+#include "engine/threads.hpp"
 #include "engine/zygote.hpp"
 #include "process/process.hpp"
+#include "process/spawn_launcher.hpp"
 #include "shm/members.hpp"
 #include "sync/futex.hpp"
 
 #include <procyon/base/errors.hpp>
-#include <procyon/blas/runtimes.hpp>
+#include <procyon/shm/heap.hpp>
 
 #include <fmt/format.h>
 
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdlib>
 #include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
 
 namespace procyon::engine {
 namespace {
@@ -30,87 +41,116 @@ using shm::MemberId;
 using shm::MemberKind;
 
 constexpr std::chrono::milliseconds stop_patience{5000};
-constexpr std::chrono::milliseconds start_patience{60000};
+constexpr std::chrono::milliseconds start_patience{120000};
 constexpr std::chrono::milliseconds burial_slice{20};
+// A fork of a process with more than this takes longer than starting from a small image.
+constexpr std::size_t much_private_memory = std::size_t{256} << 20;
 
-#if defined(__SANITIZE_THREAD__)
-constexpr std::size_t sanitizer_threads = 1;
-#else
-constexpr std::size_t sanitizer_threads = 0;
-#endif
-
-// A worker's pool would outlive the worker's own blocks, which its death frees.
-void refuse_members_other_than_the_program() {
-  if (!shm::heap_is_open() || shm::self().slot == 1) return;
+// A process that somebody else's code has forked is no member of the heap that it sees.
+void refuse_strangers() {
+  if (!shm::heap_is_open() || shm::self() != MemberId{}) return;
   throw StartError("fork", 0,
-                   "a Pool can be made only by the program, not in a worker or in a process that "
-                   "the program forked; use ThreadPool there");
+                   "this process was forked from a program with pools, and shares nothing but a "
+                   "view of them; start it with a Pool or Process, or use ThreadPool here");
 }
 
-[[noreturn]] void refuse_threads(std::size_t threads) {
-  throw StartError(
-      "fork", 0,
-      fmt::format("this process has {} other thread{}, whose locks a forked worker would find "
-                  "locked for ever; make the Pool before threads are started, or use ThreadPool",
-                  threads, threads == 1 ? "" : "s"));
+StartMethod method_of_environment() {
+  const char* value = std::getenv("PROCYON_START_METHOD");
+  const std::string_view name = value == nullptr ? "automatic" : value;
+  if (name == "automatic" || name.empty()) return StartMethod::automatic;
+  if (name == "fork") return StartMethod::fork;
+  if (name == "forkserver") return StartMethod::forkserver;
+  if (name == "spawn") return StartMethod::spawn;
+  throw std::invalid_argument(fmt::format(
+      "PROCYON_START_METHOD = \"{}\": must be automatic, fork, forkserver or spawn", name));
 }
 
-// Threads that make a fork unsafe. OpenBLAS's own are not among them: it ends them before a fork.
-std::size_t foreign_threads(std::size_t blas_threads) {
-  const std::size_t known = 1 + library_threads() + sanitizer_threads + blas_threads;
-  const std::size_t threads = process::count_threads();
-  return threads > known ? threads - known : 0;
+// Without init() there is only `fork`: much memory makes it slow, not wrong.
+StartMethod choose_method() {
+  const bool threads = foreign_threads() != 0;
+  const bool large = is_initialised() && private_memory() > much_private_memory;
+  return large || threads ? StartMethod::forkserver : StartMethod::fork;
 }
 
-std::size_t blas_threads() {
-  std::size_t threads = 0;
-  for (const RuntimeInfo& runtime : runtimes()) {
-    if (runtime.user_api == "blas" && runtime.num_threads > 1) {
-      threads += static_cast<std::size_t>(runtime.num_threads) - 1;
-    }
+StartMethod resolve(StartMethod method) {
+  require_init_first();
+  const bool chosen_here = method == StartMethod::automatic;
+  if (chosen_here) method = method_of_environment();
+  if (method == StartMethod::automatic) method = choose_method();
+  if (method == StartMethod::fork || is_initialised()) return method;
+  if (chosen_here && foreign_threads() != 0) {
+    throw StartError("fork", 0, refusal_of_threads(foreign_threads()));
   }
-  return threads;
+  throw StartError(method == StartMethod::spawn ? "spawn" : "forkserver", 0,
+                   "this start method needs the line `procyon::init(argc, argv);` as the first "
+                   "statement of main");
 }
+
+/// The environment of workers started afresh, in a block of the heap.
+class Environment {
+ public:
+  Environment() = default;
+  explicit Environment(std::size_t blas_threads) {
+    std::string text;
+    for (const std::string& entry :
+         blas::worker_environment(process::current_environment(), blas_threads)) {
+      text.append(entry).push_back('\0');
+    }
+    bytes_ = text.size();
+    text_ = static_cast<char*>(shm::allocate(bytes_, alignof(std::max_align_t)));
+    text.copy(text_, bytes_);
+  }
+  ~Environment() { shm::deallocate(text_); }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+  const char* text() const noexcept { return text_; }
+  std::size_t bytes() const noexcept { return bytes_; }
+
+ private:
+  char* text_ = nullptr;
+  std::size_t bytes_ = 0;
+};
 
 class ProcessDomain final : public WorkerDomain {
  public:
-  explicit ProcessDomain(const Settings& settings) : settings_(settings) {}
+  explicit ProcessDomain(const Settings& settings) : settings_(settings) {
+    settings_.start_method = resolve(settings.start_method);
+    const bool forks = settings_.start_method == StartMethod::fork;
+    if (const std::size_t threads = forks ? foreign_threads() : 0; threads != 0) {
+      throw StartError("fork", 0, refusal_of_threads(threads));
+    }
+    guardian_ = std::make_unique<GuardianShare>();
+    if (settings_.start_method == StartMethod::spawn) {
+      environment_ = std::make_unique<Environment>(settings_.blas_threads);
+      settings_.environment = environment_->text();
+      settings_.environment_bytes = environment_->bytes();
+    }
+  }
 
   void start(PoolState& pool) override {
-    if (const std::size_t threads = foreign_threads(blas_threads()); threads != 0) {
-      refuse_threads(threads);
-    }
-    fork_zygote(pool);
+    start_zygote(pool);
+    const bool forks = settings_.start_method == StartMethod::fork;
+    are_images_ =
+        forks || (settings_.start_method == StartMethod::forkserver && server_shares_image());
     // OpenBLAS has ended its threads for the fork, so now every other thread is a foreign one.
-    const std::size_t threads = foreign_threads(0);
-    const ZygoteReport report = threads == 0 ? hear_report() : ZygoteReport{ECANCELED, 0};
+    const std::size_t threads = forks ? foreign_threads_after_fork() : 0;
+    const ZygoteReport report = threads == 0 ? hear_report() : ZygoteReport{ECANCELED, 0, 0};
     if (report.error == 0) return;
     stop(pool);
-    if (threads != 0) refuse_threads(threads);
-    throw StartError("worker", report.error,
-                     fmt::format("only {} of {} workers could be started (see ulimit -u and the "
-                                 "control group's pids.max)",
-                                 report.started, pool.workers));
+    if (threads != 0) throw StartError("fork", 0, refusal_of_threads(threads));
+    throw_start_error(report, pool.workers);
   }
 
   void stop(PoolState& pool) noexcept override {
-    if (zygote_ == 0) return;
+    if (zygote_.pid() == 0) return;
     pool.status.store(PoolState::stopping, std::memory_order_seq_cst);
     // Not only closed: processes that were forked meanwhile may hold copies of it.
     shutdown(control_.get(), SHUT_RDWR);
     control_.reset();
-    if (!process::wait_until_gone(zygote_, stop_patience)) kill(zygote_, SIGKILL);
-    process::reap(zygote_);
-    // The guardian recovers what the members held, and frees the zygote's slot last.
-    const Member& member = shm::members()[id_.slot];
-    for (;;) {
-      const std::uint32_t state = member.state.load(std::memory_order_acquire);
-      if (state == Member::free || member.epoch.load(std::memory_order_acquire) != id_.epoch) break;
-      guardian_->ring();
-      sync::futex_wait(member.state, state, burial_slice);
-      look_after(pool);
-    }
-    zygote_ = 0;
+    while (!zygote_.wait_until_gone(stop_patience)) zygote_.send_signal(SIGKILL);
+    wait_for_burial(pool);
+    // Only now: its number must not be another's while the guardian looks at it.
+    zygote_.reap();
     guardian_.reset();
   }
 
@@ -128,57 +168,107 @@ class ProcessDomain final : public WorkerDomain {
     }
   }
 
+  bool workers_are_images() const noexcept override { return are_images_; }
+
  private:
-  void fork_zygote(PoolState& pool) {
-    int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-      throw StartError("socketpair", errno, "no descriptors for the pool");
+  void start_zygote(PoolState& pool) {
+    auto [ours, theirs] = process::socket_pair();
+    Descriptor self = process::open_pidfd(getpid());
+    if (!ours || !theirs || !self) {
+      throw StartError("socketpair", errno, "no descriptors for the pool (see ulimit -n)");
     }
-    control_ = Descriptor(ends[0]);
-    const Descriptor theirs(ends[1]);
+    control_ = std::move(ours);
     id_ = shm::reserve_member(MemberKind::zygote);
     if (id_ == MemberId{}) throw StartError("zygote", 0, "too many processes share the heap");
     Member& member = shm::members()[id_.slot];
     member.pool.store(reinterpret_cast<std::uint64_t>(&pool), std::memory_order_release);
     pool.zygote.store(id_.slot, std::memory_order_release);
-    const ZygoteSettings settings{getpid(), theirs.get(), guardian_->bell(), settings_};
     try {
-      zygote_ = process::fork_child("the zygote", [&] {
-        control_.reset();
-        return run_zygote(pool, id_, settings);
-      });
+      zygote_ = settings_.start_method == StartMethod::fork
+                    ? fork_zygote(pool, std::move(self), theirs)
+                    : launch_zygote(pool, self, theirs);
     } catch (...) {
       shm::recover_member(id_.slot);
       throw;
     }
-    member.pid.store(zygote_, std::memory_order_release);
-    member.state.store(Member::live, std::memory_order_release);
-    guardian_->ring();
+    member.pid.store(zygote_.pid(), std::memory_order_release);
+  }
+
+  StartedProcess fork_zygote(PoolState& pool, Descriptor self, const Descriptor& control) {
+    process::flush_output();
+    return StartedProcess(process::fork_child("the zygote", [&] {
+      control_.reset();
+      shm::become_member(id_);
+      return run_zygote(pool, {std::move(self), control.get(), guardian_->bell(), settings_});
+    }));
+  }
+
+  StartedProcess launch_zygote(PoolState& pool, const Descriptor& self, const Descriptor& control) {
+    Launch launch = launch_for(Role::zygote, id_);
+    launch.pool = &pool;
+    launch.settings = settings_;
+    return start_by_server(launch,
+                           {shm::heap_descriptor(), self.get(), guardian_->bell(), control.get()});
+  }
+
+  // It may have died before it was LIVE, or the guardian may have seen nothing of it.
+  void wait_for_burial(PoolState& pool) noexcept {
+    Member& member = shm::members()[id_.slot];
+    for (;;) {
+      std::uint32_t state = member.state.load(std::memory_order_acquire);
+      if (state == Member::free || member.epoch.load(std::memory_order_acquire) != id_.epoch)
+        return;
+      if (state != Member::dead) {
+        member.state.compare_exchange_strong(state, Member::dead, std::memory_order_acq_rel);
+        continue;
+      }
+      guardian_->ring();
+      sync::futex_wait(member.state, state, burial_slice);
+      look_after(pool);
+    }
   }
 
   ZygoteReport hear_report() const {
     pollfd event{control_.get(), POLLIN, 0};
-    ZygoteReport report{ETIMEDOUT, 0};
     const auto end = std::chrono::steady_clock::now() + start_patience;
     while (poll(&event, 1, 1000) <= 0) {
-      if (std::chrono::steady_clock::now() > end) return report;
+      if (std::chrono::steady_clock::now() > end) return {ETIMEDOUT, 0, 0};
     }
-    report.error = ECHILD;  // it died before it could say anything
-    recv(control_.get(), &report, sizeof report, 0);
-    return report;
+    const std::optional<process::Parcel> parcel = process::receive_parcel(control_.get());
+    const std::optional<ZygoteReport> report = parcel ? parcel->as<ZygoteReport>() : std::nullopt;
+    return report.value_or(ZygoteReport{ESRCH, 0, 0});  // it died before it could say anything
+  }
+
+  [[noreturn]] static void throw_start_error(const ZygoteReport& report, std::uint32_t workers) {
+    if (report.error == ECHILD) {
+      const bool killed = WIFSIGNALED(report.status);
+      throw StartError(
+          "worker", report.error,
+          fmt::format("a worker that was started afresh ended by {} {} before it was ready: "
+                      "procyon::init(argc, argv); must be the first statement of main, and "
+                      "static initialisers must not need what only the program has",
+                      killed ? "signal" : "exit code",
+                      killed ? WTERMSIG(report.status) : WEXITSTATUS(report.status)));
+    }
+    throw StartError("worker", report.error,
+                     fmt::format("only {} of {} workers could be started (see ulimit -u, ulimit -n "
+                                 "and the control group's pids.max)",
+                                 report.started, workers));
   }
 
   Settings settings_;
-  std::unique_ptr<GuardianShare> guardian_ = std::make_unique<GuardianShare>();  // until the stop
+  std::unique_ptr<GuardianShare> guardian_;  // until the stop
+  std::unique_ptr<Environment> environment_;
   Descriptor control_;
-  pid_t zygote_ = 0;
+  StartedProcess zygote_;
   MemberId id_;
+  bool are_images_ = true;
 };
 
 }  // namespace
 
 std::unique_ptr<WorkerDomain> make_process_domain(const Settings& settings) {
-  refuse_members_other_than_the_program();
+  refuse_strangers();
   return std::make_unique<ProcessDomain>(settings);
 }
 

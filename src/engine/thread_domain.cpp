@@ -2,6 +2,7 @@
 #include "engine/callback_thread.hpp"
 #include "engine/domain.hpp"
 #include "engine/worker.hpp"
+#include "sync/futex.hpp"
 
 #include <procyon/base/errors.hpp>
 
@@ -25,6 +26,7 @@ class ThreadDomain final : public WorkerDomain {
 
   void start(PoolState& pool) override {
     threads_.reserve(pool.workers);
+    at_work_.store(pool.workers);
     try {
       for (std::uint32_t i = 0; i < pool.workers; ++i) {
         threads_.emplace_back([this, &pool, i] { run(pool, i); });
@@ -51,19 +53,37 @@ class ThreadDomain final : public WorkerDomain {
   }
 
  private:
-  void run(PoolState& pool, std::uint32_t index) const {
+  void run(PoolState& pool, std::uint32_t index) {
     if (settings_.pin_cpus) pin_to_cpu(index);
     if (settings_.blas_threads != 0) blas::limit_this_thread(settings_.blas_threads);
-    Worker(pool, index).run();
+    Worker worker(pool, index);
+    if (worker.initialise()) {
+      worker.run();
+    } else {
+      pool.loss.store(PoolState::initializer_failed);
+      pool.status.store(PoolState::stopping);
+      wake_workers(pool, sync::all_waiters);
+    }
+    // When no worker is left, unfinished jobs are lost.
+    const bool is_last = at_work_.fetch_sub(1) == 1;
+    if (is_last && pool.loss.load() == PoolState::initializer_failed) {
+      pool.status.store(PoolState::broken);
+    }
   }
 
   Settings settings_;
   std::vector<std::thread> threads_;
+  std::atomic<std::uint32_t> at_work_{0};
 };
 
 class CallerDomain final : public WorkerDomain {
  public:
-  void start(PoolState&) override {}
+  void start(PoolState& pool) override {
+    if (Worker(pool, 0).initialise()) return;
+    const Failure* failure = pool.initializer->failure.load();
+    if (failure != nullptr) throw_failure(*failure);
+    throw SharedMemoryError("the initializer failed, and there was no memory left to say how");
+  }
   void stop(PoolState&) noexcept override {}
   bool runs_in_caller() const noexcept override { return true; }
 };

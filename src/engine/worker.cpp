@@ -1,6 +1,7 @@
 #include "engine/worker.hpp"
 
 #include "engine/code.hpp"
+#include "process/process.hpp"
 #include "shm/files.hpp"
 #include "sync/futex.hpp"
 
@@ -12,7 +13,6 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
-#include <cstdio>
 #include <cstring>
 #include <new>
 
@@ -71,12 +71,28 @@ thread_local const Frame* Frame::innermost_ = nullptr;
 
 }  // namespace
 
-Worker::Worker(PoolState& pool, std::uint32_t index) noexcept
-    : pool_(pool), slot_(pool.slots[index]), index_(index) {}
+Worker::Worker(PoolState& pool, std::uint32_t index, std::uint64_t max_tasks) noexcept
+    : pool_(pool),
+      slot_(pool.slots[index]),
+      index_(index),
+      tasks_left_(max_tasks != 0 ? max_tasks : no_item) {}
+
+bool Worker::initialise() {
+  if (Job* job = pool_.initializer) {
+    Cursor cursor;
+    cursor.end_ = 1;
+    cursor.decide_at_ = max_items;
+    run_items(*job, pool_.initializer_code, cursor);
+    slot_.item.store(no_item, std::memory_order_relaxed);
+    if (job->bound.load(std::memory_order_acquire) != no_item) return false;
+  }
+  slot_.is_ready.store(1, std::memory_order_release);
+  return true;
+}
 
 void Worker::run() {
   const Frame frame(pool_, index_);
-  while (pool_.status.load(std::memory_order_acquire) == PoolState::running) {
+  while (tasks_left_ != 0 && pool_.status.load(std::memory_order_acquire) == PoolState::running) {
     if (run_from_ring()) continue;
     if (rescanned_ != pool_.rescan.load(std::memory_order_acquire)) {
       run_from_leases();
@@ -97,6 +113,7 @@ bool Worker::run_from_ring() {
     }
     run_job(*job);
     unpin();
+    if (tasks_left_ == 0) return true;  // perhaps before its last chunk
   }
   pool_.tail.compare_exchange_strong(tail, tail + 1, std::memory_order_seq_cst);
   return true;
@@ -120,7 +137,7 @@ bool Worker::run_from_leases() {
     Job* job = generation % 2 == 1 ? pin(ring_entry(index, generation)) : nullptr;
     if (job == nullptr) continue;
     if ((job->state.load(std::memory_order_acquire) & Job::finished) == 0) {
-      for (std::uint64_t chunk = 0; chunk < job->chunks; ++chunk) {
+      for (std::uint64_t chunk = 0; chunk < job->chunks && tasks_left_ != 0; ++chunk) {
         ran |= claim_and_run(*job, chunk);
       }
     }
@@ -162,7 +179,7 @@ void Worker::run_in_caller(Job& job, ProgressListener* listener) {
 }
 
 void Worker::run_job(Job& job) {
-  while (job.next.load(std::memory_order_relaxed) < job.chunks) {
+  while (tasks_left_ != 0 && job.next.load(std::memory_order_relaxed) < job.chunks) {
     const std::uint64_t chunk = job.next.fetch_add(1, std::memory_order_relaxed);
     if (chunk >= job.chunks) return;
     claim_and_run(job, chunk);
@@ -181,33 +198,62 @@ bool Worker::claim_and_run(Job& job, std::uint64_t chunk) {
   if (!job.leases[chunk].compare_exchange_strong(word, lease.pack(), std::memory_order_acq_rel)) {
     return false;
   }
-  run_chunk(job, chunk, lease);
-  publish(job, chunk, lease);
+  const std::uint64_t stopped = run_chunk(job, chunk, lease);
+  // Items after a failure need not run.
+  const std::uint64_t end = std::min((chunk + 1) * job.chunk, job.items);
+  if (stopped < end && job.bound.load(std::memory_order_relaxed) > stopped) {
+    hand_on(job, chunk, lease, stopped);
+  } else {
+    publish(job, chunk, lease);
+  }
   return true;
 }
 
-void Worker::run_chunk(Job& job, std::uint64_t chunk, Lease lease) {
+std::uint64_t Worker::run_chunk(Job& job, std::uint64_t chunk, Lease lease) {
   Cursor cursor;
   cursor.begin_ = chunk * job.chunk + lease.resume;
   cursor.end_ = std::min((chunk + 1) * job.chunk, job.items);
-  cursor.announced_ = &slot_.item;
-  cursor.stop_ = &job.bound;
-  cursor.worker_ = this;
-  cursor.job_ = &job;
+  if (job.whole_chunks == 0) {
+    cursor.end_ = cursor.begin_ + std::min(cursor.end_ - cursor.begin_, tasks_left_);
+  }
   cursor.attempt_ = lease.attempt;
   cursor.keep_going_ = job.keep_going != 0;
   // A chunk that somebody died in is run one by one, and so is the rest of a job that goes on.
   const bool may_batch = job.may_rerun != 0 && lease.attempt == 0 &&
                          (!cursor.keep_going_ || job.recount.load(std::memory_order_relaxed) == 0);
   cursor.decide_at_ = may_batch ? cursor.begin_ : max_items;
+  run_items(job, job.code, cursor);
+  const std::uint64_t count = cursor.end_ - cursor.begin_;
+  slot_.tasks.store(slot_.tasks.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+  if (tasks_left_ != no_item) tasks_left_ -= std::min(count, tasks_left_);
+  return cursor.end_;
+}
+
+void Worker::run_items(Job& job, CodeToken code, Cursor& cursor) {
+  cursor.announced_ = &slot_.item;
+  cursor.stop_ = &job.bound;
+  cursor.worker_ = this;
+  cursor.job_ = &job;
   try {
     // Files that the program has mapped since this process was forked.
     if (pool_.shared != 0) shm::sync_mappings();
-    resolve(job.code).run(job.payload, cursor);
+    resolve(code).run(job.payload, cursor);
   } catch (...) {
     const std::uint64_t last = cursor.keep_going_ ? cursor.end_ : cursor.begin_ + 1;
     for (std::uint64_t item = cursor.begin_; item < last; ++item) cursor.fail(item);
   }
+}
+
+// The rest of a chunk, for whoever finds it.
+void Worker::hand_on(Job& job, std::uint64_t chunk, Lease lease, std::uint64_t stopped) {
+  std::uint64_t word = lease.pack();
+  const Lease rest{Lease::ready, lease.attempt, 0, stopped - chunk * job.chunk};
+  if (!job.leases[chunk].compare_exchange_strong(word, rest.pack(), std::memory_order_seq_cst)) {
+    return;
+  }
+  slot_.item.store(no_item, std::memory_order_relaxed);
+  pool_.rescan.fetch_add(1, std::memory_order_seq_cst);
+  wake_workers(pool_, sync::all_waiters);
 }
 
 // Release: the chunk's results are there for whoever reads DONE. A failed CAS would mean that
@@ -233,9 +279,7 @@ const JobType& Worker::resolve(CodeToken code) {
     last_code_ = code;
   }
   if (last_type_ != nullptr) return *last_type_;
-  throw NotShareable(
-      "the callable's code is in a library that was loaded after the pool was made; load it "
-      "before, or make the pool later");
+  throw_unknown_code(code, pool_.modules);
 }
 
 // One bit a worker, not a count: what a dead or stopped worker leaves can be taken back.
@@ -265,7 +309,7 @@ bool Worker::spin() {
 // The bit is set before the last look, and the submitter looks for bits after it has published:
 // one of the two sees the other.
 void Worker::rest() {
-  if (pool_.shared != 0) std::fflush(nullptr);
+  if (pool_.shared != 0) process::flush_output();
   const std::uint32_t heard = pool_.bell.load(std::memory_order_seq_cst);
   set_bit(pool_.sleeping, true);
   if (!has_work(pool_) && rescanned_ == pool_.rescan.load(std::memory_order_seq_cst) &&

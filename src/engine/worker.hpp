@@ -10,9 +10,13 @@ namespace procyon::engine {
 
 class Worker {
  public:
-  Worker(PoolState& pool, std::uint32_t index) noexcept;
+  /// `max_tasks`: it leaves after so many; 0: it stays.
+  Worker(PoolState& pool, std::uint32_t index, std::uint64_t max_tasks = 0) noexcept;
 
-  /// Runs jobs until the pool stops.
+  /// Runs the pool's initializer. False: it failed, here or in another worker, and the job says
+  /// how.
+  bool initialise();
+  /// Runs jobs until the pool stops, or the worker has had its tasks.
   void run();
   /// Runs every chunk of the job that nobody has claimed.
   void run_job(Job& job);
@@ -37,7 +41,10 @@ class Worker {
   Job* pin(std::uint64_t entry) noexcept;
   void unpin() noexcept;
   bool claim_and_run(Job& job, std::uint64_t chunk);
-  void run_chunk(Job& job, std::uint64_t chunk, Lease lease);
+  /// Returns where it stopped, counted in the job: after the chunk, or after this worker's tasks.
+  std::uint64_t run_chunk(Job& job, std::uint64_t chunk, Lease lease);
+  void run_items(Job& job, CodeToken code, Cursor& cursor);
+  void hand_on(Job& job, std::uint64_t chunk, Lease lease, std::uint64_t stopped);
   void publish(Job& job, std::uint64_t chunk, Lease lease);
   const JobType& resolve(CodeToken code);
   bool set_bit(std::atomic<std::uint64_t>* mask, bool on) noexcept;
@@ -46,6 +53,7 @@ class Worker {
   WorkerSlot& slot_;
   std::uint32_t index_;
   std::uint32_t rescanned_ = 0;
+  std::uint64_t tasks_left_;
   bool counted_on_ = false;  // submitters may have seen this worker spin, and woken nobody
   CodeToken last_code_ = 0;
   const JobType* last_type_ = nullptr;

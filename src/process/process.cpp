@@ -1,28 +1,37 @@
 #include "process/process.hpp"
 
-#include <procyon/base/errors.hpp>
-#include <procyon/process/init.hpp>
-
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <procyon/base/errors.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <iostream>
 #include <memory>
 #include <utility>
 
-namespace procyon {
+namespace procyon::process {
 
-void init(int, const char* const*) {}
-
-namespace process {
+void flush_output() noexcept {
+  try {
+    std::cout.flush();
+    std::clog.flush();
+  } catch (...) {
+    // A stream that was told to throw: its error stays with it.
+  }
+  std::fflush(nullptr);
+}
 
 pid_t fork_child(const char* what, const std::function<int()>& body) {
-  std::fflush(nullptr);
   const pid_t pid = fork();
   if (pid < 0) {
     throw StartError("fork", errno,
@@ -42,14 +51,29 @@ Descriptor open_pidfd(pid_t pid) noexcept {
   return Descriptor(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
 }
 
-bool wait_until_gone(pid_t pid, std::chrono::milliseconds limit) noexcept {
-  const Descriptor handle = open_pidfd(pid);
-  if (!handle) return errno == ESRCH;
-  pollfd event{handle.get(), POLLIN, 0};
+std::uint64_t start_time(pid_t pid) noexcept {
+  const Descriptor file(
+      open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 1024> text{};
+  if (!file || read(file.get(), text.data(), text.size() - 1) <= 0) return 0;
+  // Field 22; the second one, a name in parentheses, may hold anything.
+  const char* at = std::strrchr(text.data(), ')');
+  for (int field = 2; at != nullptr && field < 22; ++field) at = std::strchr(at + 1, ' ');
+  return at == nullptr ? 0 : std::strtoull(at, nullptr, 10);
+}
+
+Descriptor open_pidfd(pid_t pid, std::uint64_t began) noexcept {
+  Descriptor handle = open_pidfd(pid);
+  if (handle && start_time(pid) != began) handle.reset();
+  return handle;
+}
+
+bool wait_until_gone(const Descriptor& pidfd, std::chrono::milliseconds limit) noexcept {
+  pollfd event{pidfd.get(), POLLIN, 0};
   const auto end = std::chrono::steady_clock::now() + limit;
   for (;;) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-        end - std::chrono::steady_clock::now());
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
     const int ready = poll(&event, 1, static_cast<int>(std::max<long>(left.count(), 0)));
     if (ready > 0) return true;
     if (ready == 0 || errno != EINTR) return false;
@@ -87,5 +111,4 @@ const bool counting_forks = [] {
 
 unsigned fork_generation() noexcept { return generation; }
 
-}  // namespace process
-}  // namespace procyon
+}  // namespace procyon::process

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 
 namespace procyon::process {
@@ -14,8 +15,12 @@ namespace procyon::process {
 using base::Descriptor;
 
 /// Forks; the child runs `body` and leaves by `_exit` with what it returns (125: it threw).
-/// Buffered output is flushed first, so that it is not printed twice. Throws StartError.
+/// Buffered output is in both then: see flush_output. Throws StartError.
 pid_t fork_child(const char* what, const std::function<int()>& body);
+
+/// Writes out what stdio and the standard streams hold: before a fork, or the child prints it again
+/// when it flushes, and before an _exit.
+void flush_output() noexcept;
 
 /// What every child of the library does before anything else: signal dispositions of its own,
 /// its name, and, with `parent` not 0, death with that parent. Returns false when the parent has
@@ -29,10 +34,14 @@ void ignore_ending_signals();
 
 /// A pidfd, or an empty Descriptor with errno set.
 Descriptor open_pidfd(pid_t pid) noexcept;
+/// As above for the process that began at that time; empty where the number is another's by now.
+Descriptor open_pidfd(pid_t pid, std::uint64_t start_time) noexcept;
+/// When a process began, in clock ticks since boot: with its number, its name for ever. 0: unknown.
+std::uint64_t start_time(pid_t pid) noexcept;
 
 /// Waits until the process has ended: a zombie has. For processes that are not this one's
 /// children too. False: it was still there after `limit`.
-bool wait_until_gone(pid_t pid, std::chrono::milliseconds limit) noexcept;
+bool wait_until_gone(const Descriptor& pidfd, std::chrono::milliseconds limit) noexcept;
 
 /// Reaps a child of this process, waiting for it; its status as waitpid gives it, or -1 where
 /// somebody else has reaped it.

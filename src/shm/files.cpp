@@ -249,4 +249,9 @@ bool files_are_mapped() noexcept {
 
 void reset_files() noexcept { seen_version.store(0, std::memory_order_relaxed); }
 
+void forget_files() noexcept {
+  std::ranges::fill(views, View{});
+  reset_files();
+}
+
 }  // namespace procyon::shm

@@ -22,5 +22,7 @@ bool in_mapped_file(const void* address, std::size_t bytes) noexcept;
 bool files_are_mapped() noexcept;
 /// Forgets what the parent knew: for a child (its mappings are inherited and stay).
 void reset_files() noexcept;
+/// As above for a process that inherited no mappings.
+void forget_files() noexcept;
 
 }  // namespace procyon::shm

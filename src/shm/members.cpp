@@ -4,6 +4,7 @@
 
 #include <mutex>
 
+#include "process/process.hpp"
 #include "shm/extents.hpp"
 #include "shm/files.hpp"
 #include "shm/large.hpp"
@@ -67,16 +68,6 @@ void recount_spare() noexcept {
   region.header->spare.store(spare, std::memory_order_relaxed);
 }
 
-void free_slot(Member& member) noexcept {
-  member.pid.store(0, std::memory_order_relaxed);
-  member.kind.store(static_cast<std::uint32_t>(MemberKind::none), std::memory_order_relaxed);
-  member.pool.store(0, std::memory_order_relaxed);
-  member.status.store(0, std::memory_order_relaxed);
-  member.index.store(0, std::memory_order_relaxed);
-  member.epoch.fetch_add(1, std::memory_order_release);
-  member.state.store(Member::free, std::memory_order_release);
-}
-
 }  // namespace
 
 Member* members() noexcept { return region.header->members; }
@@ -86,16 +77,24 @@ MemberId self() noexcept { return word_member(my_word()); }
 MemberId reserve_member(MemberKind kind) noexcept {
   // The private mutex: the heap is not closed between the reservation and its use.
   const std::lock_guard lock(local().mutex);
+  const std::uint32_t mine = self().slot;
   for (std::size_t slot = 1; slot <= max_members; ++slot) {
     Member& member = members()[slot];
     std::uint32_t expected = Member::free;
     if (member.state.load(std::memory_order_relaxed) != expected ||
-        !member.state.compare_exchange_strong(expected, Member::starting,
+        !member.state.compare_exchange_strong(expected, Member::starting | mine << 8,
                                               std::memory_order_acq_rel)) {
       continue;
     }
-    member.kind.store(static_cast<std::uint32_t>(kind), std::memory_order_relaxed);
-    return {static_cast<std::uint16_t>(slot), member.epoch.load(std::memory_order_acquire)};
+    member.pid.store(0, std::memory_order_relaxed);
+    member.pool.store(0, std::memory_order_relaxed);
+    member.status.store(0, std::memory_order_relaxed);
+    member.index.store(0, std::memory_order_relaxed);
+    member.start_time.store(0, std::memory_order_relaxed);
+    member.parent.store(my_word(), std::memory_order_relaxed);
+    member.kind.store(static_cast<std::uint32_t>(kind), std::memory_order_release);
+    const std::uint32_t epoch = member.epoch.fetch_add(1, std::memory_order_acq_rel) + 1;
+    return {static_cast<std::uint16_t>(slot), epoch};
   }
   return {};
 }
@@ -103,14 +102,32 @@ MemberId reserve_member(MemberKind kind) noexcept {
 void become_member(MemberId id) noexcept {
   Member& member = members()[id.slot];
   // Whoever reserved the slot has died and recovery has taken it back: this process is not wanted.
-  if (member.epoch.load(std::memory_order_acquire) != id.epoch) _exit(1);
+  const Member::State state = state_of(member);
+  const bool is_wanted = state == Member::starting || state == Member::live;
+  if (!is_wanted || member.epoch.load(std::memory_order_acquire) != id.epoch) _exit(1);
   reset_local();
   reset_files();
   member.pid.store(getpid(), std::memory_order_relaxed);
-  std::uint32_t expected = Member::starting;
-  member.state.compare_exchange_strong(expected, Member::live, std::memory_order_acq_rel);
+  member.start_time.store(process::start_time(getpid()), std::memory_order_relaxed);
+  std::uint32_t expected = member.state.load(std::memory_order_relaxed);
+  // A zygote is LIVE once it can be signalled, and says so itself.
+  const auto zygote = static_cast<std::uint32_t>(MemberKind::zygote);
+  if ((expected & 0xff) == Member::starting && member.kind.load() != zygote) {
+    member.state.compare_exchange_strong(expected, Member::live, std::memory_order_acq_rel);
+  }
   self_word.store(block_word(id), std::memory_order_relaxed);
   is_stranger.store(false, std::memory_order_relaxed);
+}
+
+Member::State state_of(const Member& member) noexcept {
+  return static_cast<Member::State>(member.state.load(std::memory_order_acquire) & 0xff);
+}
+
+bool is_child_of(const Member& member, MemberId parent) noexcept {
+  const std::uint32_t state = member.state.load(std::memory_order_acquire);
+  if ((state & 0xff) == Member::starting) return state >> 8 == parent.slot;
+  return state != Member::free &&
+         member.parent.load(std::memory_order_acquire) == block_word(parent);
 }
 
 void recover_member(std::uint16_t slot) noexcept {
@@ -123,7 +140,8 @@ void recover_member(std::uint16_t slot) noexcept {
     if (extent.owner == dead) recover_extent(first, extent);
   });
   recount_spare();
-  free_slot(member);
+  // Until this store the slot is DEAD, and recovery begins again.
+  member.state.store(Member::free, std::memory_order_release);
 }
 
 }  // namespace procyon::shm

@@ -45,9 +45,13 @@ Local& local() noexcept {
 
 void reset_local() noexcept { new (&local()) Local; }
 
+void watch_forks() {
+  [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, become_stranger);
+}
+
 void open_locked() {
   if (region.base.load(std::memory_order_relaxed) != nullptr) return;
-  [[maybe_unused]] static const int registered = pthread_atfork(nullptr, nullptr, become_stranger);
+  watch_forks();
   reserve();
   Member& program = members()[1];
   program.epoch.store(1, std::memory_order_relaxed);

@@ -190,6 +190,24 @@ void reserve() {
   region.header->chunks = plan.chunks;
 }
 
+void map_existing(int fd, const HeapTicket& ticket) {
+  const Plan plan{ticket.chunks};
+  char* const base = reinterpret_cast<char*>(ticket.base);  // NOLINT(performance-no-int-to-ptr)
+  const bool mapped = map_at(base, plan.file(), PROT_READ | PROT_WRITE, MAP_SHARED, fd);
+  if (!mapped ||
+      !map_at(base + plan.file(), plan.window(), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1)) {
+    const int error = errno;
+    if (mapped) munmap(base, plan.file());
+    refuse(fmt::format("the shared heap cannot be mapped at {} in this process: {}",
+                       static_cast<const void*>(base), strerror(error)));
+  }
+  madvise(base, plan.all(), MADV_DONTDUMP);
+  publish(plan, base, fd, ticket.limit);
+  if (region.header->version == layout_version && region.header->chunks == plan.chunks) return;
+  unreserve();
+  refuse("the shared heap was made by another version of this library");
+}
+
 void unreserve() noexcept {
   char* base = region.base.exchange(nullptr, std::memory_order_acq_rel);
   char* end = region.window.exchange(nullptr) + region.window_bytes.exchange(0);

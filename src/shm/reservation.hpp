@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shm/attachment.hpp"
 #include "shm/layout.hpp"
 
 namespace procyon::shm {
@@ -48,6 +49,10 @@ inline bool in_data(const void* address) noexcept {
 /// the header. Requires: there is no heap. Throws SharedMemoryError, std::invalid_argument (limit).
 void reserve();
 void unreserve() noexcept;
+/// Maps a heap that another process has made, at its address. Takes the descriptor over. Requires:
+/// there is no heap. Throws SharedMemoryError where the addresses are taken, or the file is no heap
+/// of this library's.
+void map_existing(int fd, const HeapTicket& ticket);
 
 /// Backs [address, address + bytes), rounded out to pages. Nothing has changed if it throws
 /// SharedMemoryError. Two processes that grow at the same instant may pass the limit until one of

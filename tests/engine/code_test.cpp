@@ -9,10 +9,12 @@
 
 using procyon::engine::CodeToken;
 using procyon::engine::find_code;
+using procyon::engine::identify_module;
 using procyon::engine::JobType;
 using procyon::engine::max_modules;
-using procyon::engine::module_base;
+using procyon::engine::Module;
 using procyon::engine::module_of;
+using procyon::engine::ModuleIdentity;
 using procyon::engine::register_code;
 
 extern "C" int tasks_linked(procyon::Pool& pool, int count);
@@ -25,8 +27,16 @@ const JobType broken_record{~JobType::valid, nullptr};
 
 /// A submitter's table of modules that knows the one of a token.
 struct Table {
-  std::atomic<std::uintptr_t> modules[max_modules] = {};
-  explicit Table(CodeToken code) { modules[module_of(code)].store(module_base(code)); }
+  struct {
+    Module module{};
+    char path = 0;  // none: it must be loaded already
+  } entry;
+  std::atomic<const Module*> modules[max_modules] = {};
+  explicit Table(CodeToken code) {
+    const ModuleIdentity identity = identify_module(code);
+    entry.module = {identity.base, identity.fingerprint};
+    modules[module_of(code)].store(&entry.module);
+  }
 };
 
 using InPool = int (*)(procyon::Pool&, int);
@@ -75,16 +85,16 @@ TEST_CASE("a token that names no record is not followed") {
   CHECK(find_code(code + 1, table.modules) == nullptr);
 }
 
-TEST_CASE("a module that is unknown, or not where it was, gives no code") {
+TEST_CASE("a module that is unknown, or another build, gives no code") {
   const CodeToken code = register_code(__ehdr_start, &first_record);
-  const std::atomic<std::uintptr_t> none[max_modules] = {};
+  const std::atomic<const Module*> none[max_modules] = {};
   CHECK(find_code(code, none) == nullptr);
   Table table(code);
   CHECK(find_code((CodeToken{max_modules} << 48) | 64, table.modules) == nullptr);
   CHECK(find_code((CodeToken{0xffff} << 48) | 64, table.modules) == nullptr);
-  table.modules[module_of(code)] += 4096;
+  ++table.entry.module.fingerprint;
   CHECK(find_code(code, table.modules) == nullptr);
-  table.modules[module_of(code)].store(0x10000);
+  table.entry.module.base = 0x10000;
   CHECK(find_code(code, table.modules) == nullptr);
 }
 
@@ -111,22 +121,20 @@ TEST_CASE("a library that is linked to the program runs its code in workers", "[
   CHECK(tasks_linked(pool, 1000) == 333833500);
 }
 
-TEST_CASE("a library opened before the pool runs its code in workers, one opened after is refused",
-          "[process]") {
+TEST_CASE("a library opened before the pool or after it runs its code in workers", "[process]") {
   const Library opened(PROCYON_TASKS_OPENED);
   procyon::Pool pool(2);
   const Library late(PROCYON_TASKS_LATE);
   CHECK(opened.find<InPool>("tasks_opened")(pool, 3) == 14);
-  const auto late_tasks = late.find<InPool>("tasks_late");
-  try {
-    late_tasks(pool, 3);
-    FAIL("nothing was thrown");
-  } catch (const procyon::NotShareable& error) {
-    CHECK(std::string(error.what()).find("loaded after the pool was made") != std::string::npos);
-  }
+  CHECK(late.find<InPool>("tasks_late")(pool, 3) == 14);
   CHECK(opened.find<InPool>("tasks_opened")(pool, 4) == 30);
-  procyon::Pool later(2);
-  CHECK(late_tasks(later, 4) == 30);
+}
+
+TEST_CASE("a module is found where it lies here, not where its submitter had it") {
+  const CodeToken code = register_code(__ehdr_start, &first_record);
+  Table table(code);
+  table.entry.module.base += 4096;
+  CHECK(find_code(code, table.modules) == &first_record);
 }
 
 TEST_CASE("threads run the code of a library opened at any time") {

@@ -44,7 +44,9 @@ const JobType record{JobType::valid, &add};
 /// Jobs of one engine of threads, and what they share.
 class Jobs {
  public:
-  explicit Jobs(std::size_t workers) : engine_(Domain::threads, Settings{.workers = workers}) {}
+  explicit Jobs(std::size_t workers) : engine_(Domain::threads, Settings{.workers = workers}) {
+    engine_.start(nullptr, {}, nullptr);
+  }
 
   Engine& engine() { return engine_; }
   std::atomic<bool>& gate() { return gate_; }
@@ -195,6 +197,7 @@ TEST_CASE("a job that is abandoned is destroyed although there is no memory for 
   destroyed = 0;
   {
     Engine engine(Domain::processes, Settings{.workers = 1});
+    engine.start(nullptr, {}, nullptr);
     auto* const gate = new (engine.allocate(1)) std::atomic<bool>(false);
     Job* job = engine.prepare(sizeof(gate));
     new (Engine::payload(job)) std::atomic<bool>*(gate);

@@ -49,7 +49,10 @@ void submit(HandMadePool& pool, std::uint64_t chunks, std::uint64_t chunk) {
   pool.submit(chunks, chunk);
   pool.job().code = procyon::engine::register_code(__ehdr_start, &record);
   const auto module = procyon::engine::module_of(pool.job().code);
-  pool.state().modules[module].store(procyon::engine::module_base(pool.job().code));
+  static procyon::engine::Module own{};
+  const auto identity = procyon::engine::identify_module(pool.job().code);
+  own = {identity.base, identity.fingerprint};
+  pool.state().modules[module].store(&own);
 }
 
 std::vector<std::uint64_t> first(std::uint64_t count) {

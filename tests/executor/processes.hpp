@@ -81,14 +81,19 @@ bool eventually(Condition condition) {
   return true;
 }
 
-/// The program's guardian; it has its name a moment after it was forked.
+/// This process's guardian, which it or its fork server has started; it has its name a moment later.
 inline pid_t guardian() {
   pid_t found = 0;
-  eventually([&found] {
-    const auto all = children(getpid(), "procyon-guard");
-    if (!all.empty()) found = all.front();
+  const bool is_there = eventually([&found] {
+    std::vector<pid_t> parents = children(getpid(), "procyon-server");
+    parents.push_back(getpid());
+    for (const pid_t parent : parents) {
+      const auto all = children(parent, "procyon-guard");
+      if (!all.empty()) found = all.front();
+    }
     return found != 0;
   });
+  REQUIRE(is_there);
   return found;
 }
 

@@ -63,7 +63,9 @@ class Program {
       while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid == pid_) own = status;
       }
-      return pid < 0;
+      // This process's own fork server stays.
+      return pid < 0 || processes::children(getpid(), {}) ==
+                            processes::children(getpid(), "procyon-server");
     });
     return gone ? own : -1;
   }

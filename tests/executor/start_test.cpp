@@ -66,24 +66,25 @@ TEST_CASE("a malformed start method in the environment is refused with what it m
   }
 }
 
-TEST_CASE("start methods that this version has not are refused, not replaced", "[process]") {
-  for (const char* value : {"spawn", "forkserver"}) {
-    const Variable variable("PROCYON_START_METHOD", value);
-    CHECK_THROWS_AS(Pool(1), StartError);
-    CHECK_THROWS_WITH(Pool(1), Contains("not by " + std::string(value)));
-  }
-  CHECK_THROWS_AS(Pool(PoolOptions{.start_method = StartMethod::spawn}), StartError);
-}
-
-TEST_CASE("a pool beside another thread is refused, and leaves nothing", "[process]") {
+TEST_CASE("fork beside another thread is refused, and leaves nothing", "[process]") {
+  const PoolOptions forked{.processes = 2, .start_method = StartMethod::fork};
   {
     const Sleeper one;
-    CHECK_THROWS_AS(Pool(2), StartError);
-    CHECK_THROWS_WITH(Pool(2), Contains("1 other thread,") && Contains("ThreadPool"));
+    CHECK_THROWS_AS(Pool(forked), StartError);
+    CHECK_THROWS_WITH(Pool(forked), Contains("1 other thread,") && Contains("forkserver") &&
+                                        Contains("ThreadPool"));
     const Sleeper two;
-    CHECK_THROWS_WITH(Pool(2), Contains("2 other threads,"));
+    CHECK_THROWS_WITH(Pool(forked), Contains("2 other threads,"));
   }
-  CHECK(Pool(2).apply([] { return 1; }) == 1);
+  CHECK(Pool(forked).apply([] { return 1; }) == 1);
+}
+
+TEST_CASE("beside another thread a pool is made of the image from init()", "[process]") {
+  static int changed = 0;
+  changed = 1;
+  CHECK(Pool(1).apply([] { return changed; }) == 1);
+  const Sleeper one;
+  CHECK(Pool(1).apply([] { return changed; }) == 0);
 }
 
 TEST_CASE("a thread that was joined just now does not count", "[process]") {
@@ -100,11 +101,23 @@ TEST_CASE("threads of a ThreadPool do not count", "[process]") {
   CHECK(threads.apply([&processes] { return processes.apply([] { return 2; }); }) == 2);
 }
 
-TEST_CASE("a task cannot make a Pool, and is told so", "[process]") {
+TEST_CASE("a pool made in a task shares the CPUs, and dies with its worker", "[process]") {
   Pool pool(2);
-  const auto nested = [] { return Pool(1).size(); };
-  CHECK_THROWS_AS(pool.apply(nested), StartError);
-  CHECK_THROWS_WITH(pool.apply(nested), Contains("only by the program"));
+  const auto nested = [](int x) {
+    Pool inner(2);
+    const std::vector<int> all = inner.map([](int y) { return 10 * y; }, std::vector{x, x + 1});
+    return all[0] + all[1];
+  };
+  CHECK(pool.map(nested, {1, 2, 3}) == std::vector{30, 50, 70});
+  CHECK(pool.apply([] { return Pool().size(); }) ==
+        std::max<std::size_t>(1, procyon::cpu_count() / 2));
+  const auto abandoned = [] {
+    Pool inner(2);
+    static_cast<void>(inner.apply_async([] { pause(); }));
+    raise(SIGKILL);
+    return 0;
+  };
+  CHECK_THROWS_AS(pool.apply(abandoned), procyon::WorkerCrashed);
   CHECK(pool.apply([] { return ThreadPool(2).apply([] { return 3; }); }) == 3);
   CHECK(pool.apply([] { return procyon::SerialPool().apply([] { return 4; }); }) == 4);
 }

@@ -1,4 +1,4 @@
-#include <procyon/process/init.hpp>
+#include <procyon/engine/init.hpp>
 
 #include <csignal>
 

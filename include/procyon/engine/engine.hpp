@@ -2,7 +2,11 @@
 #pragma once
 
 #include <procyon/engine/job.hpp>
+#include <procyon/engine/start_method.hpp>
 
+#include <sys/types.h>
+
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -12,14 +16,28 @@
 #include <span>
 #include <vector>
 
-namespace procyon::engine {
+namespace procyon {
+
+/// One worker of a pool.
+struct WorkerInfo {
+  pid_t pid = 0;  ///< of the process in this place now; 0 where workers are threads
+  bool is_busy = false;
+  std::uint64_t tasks = 0;     ///< done in this place
+  std::uint64_t restarts = 0;  ///< processes that were in this place before
+};
+
+namespace engine {
 
 enum class Domain { processes, threads, caller };
 
 struct Settings {
-  std::size_t workers = 0;       ///< 0: cpu_count()
+  std::size_t workers = 0;       ///< 0: cpu_count(); in a worker, its share of them
   std::size_t blas_threads = 1;  ///< per worker; 0: left alone
   bool pin_cpus = false;
+  StartMethod start_method = StartMethod::automatic;
+  std::size_t max_tasks_per_child = 0;  ///< of a process; 0: any number
+  const char* environment = nullptr;    ///< of workers started afresh: "NAME=value", 0, ...
+  std::size_t environment_bytes = 0;
 };
 
 /// Hears how many items of a job are done.
@@ -34,11 +52,13 @@ class ProgressListener {
 struct JobSpec {
   CodeToken code = 0;
   std::uint64_t items = 0;
-  std::uint64_t chunk = 0;  ///< items that travel together; 0: chosen
-  bool may_rerun = false;   ///< running an item twice gives the same result
-  bool keep_going = false;  ///< an item that fails keeps no other from being run
+  std::uint64_t chunk = 0;    ///< items that travel together; 0: chosen
+  bool may_rerun = false;     ///< running an item twice gives the same result
+  bool keep_going = false;    ///< an item that fails keeps no other from being run
+  bool whole_chunks = false;  ///< a chunk is run by one worker from its beginning to its end
   /// Told after each chunk where the caller runs the job itself. May be null.
   ProgressListener* listener = nullptr;
+  std::array<CodeToken, 2> functions = {};  ///< that the payload names; 0: none
 };
 
 class Engine;
@@ -65,6 +85,12 @@ class Engine {
   /// Whether the workers are images of this process: addresses of code and constants mean the same.
   bool workers_are_images() const noexcept;
   std::size_t size() const noexcept;
+  std::vector<WorkerInfo> workers() const;
+
+  /// Begins the pool's life. `initializer`: a prepared job that every worker runs before anything
+  /// else, or null; its failure breaks the pool, and is what every task fails with. Call it once,
+  /// before `submit`. Throws StartError; where the caller is the worker, the initializer's failure.
+  void start(Job* initializer, const JobSpec& spec, void (*destroy)(Engine&, void* payload));
 
   /// A job with room for `bytes` of payload. Throws PoolClosed, SharedMemoryError.
   Job* prepare(std::size_t bytes);
@@ -141,4 +167,5 @@ class Engine {
 /// The same as a pointer.
 std::exception_ptr failure_pointer(const Failure& failure) noexcept;
 
-}  // namespace procyon::engine
+}  // namespace engine
+}  // namespace procyon

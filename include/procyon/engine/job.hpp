@@ -31,6 +31,10 @@ using CodeToken = std::uint64_t;
 /// The token of a record in the module whose ELF header lies at `module_base`.
 CodeToken register_code(const void* module_base, const JobType* type);
 
+/// The token of a function: its module, and its offset in that. Throws NotShareable: null, or made
+/// while the program runs, so that it is in no module; Error: too many modules.
+CodeToken register_function(std::uintptr_t address);
+
 /// A failure as it travels. An encoded exception follows the header, or in pools of this process
 /// an `std::exception_ptr`.
 struct Failure {
@@ -80,6 +84,9 @@ class Cursor {
   /// Stores a block of `allocate` at `*home`, a word of the job's: now it belongs to the job.
   /// A block that an earlier attempt left there is freed.
   void keep(void* block, void** home) noexcept;
+
+  /// The address of a function, here. Throws NotShareable.
+  std::uintptr_t find_function(CodeToken code) const;
 
   static constexpr std::uint64_t batch_flag = std::uint64_t{1} << 63;
 

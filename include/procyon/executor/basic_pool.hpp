@@ -65,6 +65,8 @@ class BasicPool {
 
   /// Number of workers.
   std::size_t size() const noexcept { return engine().size(); }
+  /// What each worker is and has done: as it was a moment ago.
+  std::vector<WorkerInfo> workers() const { return engine().workers(); }
 
   /// f(x) for every x, in order: std::vector<R>, or nothing where R is void.
   template <class F, std::ranges::input_range Range>
@@ -240,8 +242,15 @@ class BasicPool {
   void join() { engine().join(); }
 
  protected:
-  explicit BasicPool(const engine::Settings& settings)
-      : launcher_(std::make_shared<engine::Engine>(domain, settings)) {}
+  explicit BasicPool(const PoolOptions& options)
+      : launcher_(std::make_shared<engine::Engine>(
+            domain, engine::Settings{.workers = options.processes,
+                                     .blas_threads = options.blas_threads,
+                                     .pin_cpus = options.pin_cpus,
+                                     .start_method = options.start_method,
+                                     .max_tasks_per_child = options.max_tasks_per_child})) {
+    options.initializer.start(engine());
+  }
   ~BasicPool() { engine().terminate(); }
 
  private:

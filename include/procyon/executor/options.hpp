@@ -1,20 +1,20 @@
 // How a pool is made, and how a map is run.
 #pragma once
 
+#include <procyon/engine/start_method.hpp>
+#include <procyon/executor/initializer.hpp>
+
 #include <cstddef>
 
 namespace procyon {
 
-/// How a Pool's workers come to be. `fork`: copies of this process as it was when the Pool was
-/// made. `automatic`: the environment's PROCYON_START_METHOD, or else `fork`.
-/// `forkserver` and `spawn` are known by name; a Pool refuses them with StartError.
-enum class StartMethod { automatic, fork, forkserver, spawn };
-
 struct PoolOptions {
   std::size_t processes = 0;  ///< workers; 0: cpu_count(). A ThreadPool reads it as threads
   StartMethod start_method = StartMethod::automatic;
-  std::size_t blas_threads = 1;  ///< per worker; 0: left alone
-  bool pin_cpus = false;         ///< worker i on the i-th available CPU
+  Task<void()> initializer = {};        ///< run once in every new worker, before its first task
+  std::size_t max_tasks_per_child = 0;  ///< a worker process is replaced after so many; 0: never
+  std::size_t blas_threads = 1;         ///< per worker; 0: left alone
+  bool pin_cpus = false;                ///< worker i on the i-th available CPU
 };
 
 struct MapOptions {

@@ -15,8 +15,8 @@ namespace procyon::detail {
 
 template <class F, class Op>
 struct Combining {
-  F f;
-  Op op;
+  Stored<F> f;
+  Stored<Op> op;
   std::uint64_t length;  // elements in a group, which is a chunk of the job
 };
 
@@ -31,11 +31,12 @@ struct __attribute__((visibility("hidden"))) Reduction {
   std::uint64_t count;
   bool images = true;  ///< as Payload's
 
-  void add(std::optional<T>& sum, std::uint64_t i) const {
+  void add(std::optional<T>& sum, std::uint64_t i, const F& callable, const Op& op) const {
     using Value = typename Source::Value;
-    auto value = static_cast<T>(Call<Spread::no, F, Value>::call(f.f, std::get<0>(sources).get(i)));
+    auto value =
+        static_cast<T>(Call<Spread::no, F, Value>::call(callable, std::get<0>(sources).get(i)));
     if (sum) {
-      auto next = static_cast<T>(call_task<T, T>(f.op, std::move(*sum), std::move(value)));
+      auto next = static_cast<T>(call_task<T, T>(op, std::move(*sum), std::move(value)));
       sum.emplace(std::move(next));
     } else {
       sum.emplace(std::move(value));
@@ -45,12 +46,14 @@ struct __attribute__((visibility("hidden"))) Reduction {
   static void run(void* payload, Cursor& cursor) {
     auto& self = *static_cast<Reduction*>(payload);
     const CheckedFor checked(self.images);
+    const F& callable = callable_in(self.f.f, cursor);
+    const Op& op = callable_in(self.f.op, cursor);
     std::optional<T> sum;
     std::uint64_t i = cursor.begin();
     try {
       for (; i < cursor.end(); ++i) {
         if (cursor.announce(i) == i) return;
-        self.add(sum, i);
+        self.add(sum, i, callable, op);
       }
       self.sink.put(cursor.begin() / self.f.length, cursor, std::move(sum).value());
     } catch (...) {
@@ -72,6 +75,9 @@ struct __attribute__((visibility("hidden"))) Reduction {
   void check_callable() const {
     check_shareable(f.f, "the callable");
     check_shareable(f.op, "the operation");
+  }
+  std::array<engine::CodeToken, 2> functions() const noexcept {
+    return {function_of(f.f), function_of(f.op)};
   }
 
   static inline const engine::JobType record{engine::JobType::valid, &Reduction::run};
@@ -98,9 +104,10 @@ auto start_reduction(const Launcher<domain>& launcher, const F& f, const Op& op,
   const std::uint64_t elements = (*source).count;
   const std::uint64_t groups = (elements + length - 1) / length;
   const Sink sink(launcher.engine(), groups);
-  return launcher.template launch<P>(Combining<F, Op>{f, op, length}, sink,
-                                     JobSpec{.items = elements, .chunk = length},
-                                     std::tuple(source.release()), groups);
+  return launcher.template launch<P>(
+      Combining<F, Op>{f, op, length}, sink,
+      JobSpec{.items = elements, .chunk = length, .whole_chunks = true},
+      std::tuple(source.release()), groups);
 }
 
 /// op(...op(op(init, g0), g1)..., gn) over the values of the groups of f(x).

@@ -1,8 +1,10 @@
 // A typed job: callable, sources and sink as one payload, and the code that runs it.
 #pragma once
 
+#include <procyon/executor/function_code.hpp>
 #include <procyon/executor/transfer.hpp>
 
+#include <array>
 #include <functional>
 #include <tuple>
 
@@ -83,15 +85,15 @@ constexpr void require_no_reference_captures() {
 template <Spread spread, class F, class Sink, class... Sources>
 struct __attribute__((visibility("hidden"))) Payload {
   using Result = ResultOf<spread, F, typename Sources::Value...>;
-  F f;
+  Stored<F> f;
   std::tuple<Sources...> sources;
   Sink sink;
   std::uint64_t count;
   bool images = true;  ///< whether the workers are images of the submitter
 
-  void run_one(std::uint64_t i, Cursor& cursor) {
+  void run_one(const F& callable, std::uint64_t i, Cursor& cursor) {
     const auto call = [&](const Sources&... source) -> decltype(auto) {
-      return Call<spread, F, typename Sources::Value...>::call(f, source.get(i)...);
+      return Call<spread, F, typename Sources::Value...>::call(callable, source.get(i)...);
     };
     if constexpr (drops_results<Sink>) {
       static_cast<void>(std::apply(call, sources));
@@ -104,11 +106,12 @@ struct __attribute__((visibility("hidden"))) Payload {
   static void run(void* payload, Cursor& cursor) {
     auto& self = *static_cast<Payload*>(payload);
     const CheckedFor checked(self.images);
+    const F& callable = callable_in(self.f, cursor);
     for (std::uint64_t i = cursor.begin(); i < cursor.end();) {
       const std::uint64_t last = cursor.announce(i);
       if (last == i) return;
       try {
-        for (; i < last; ++i) self.run_one(i, cursor);
+        for (; i < last; ++i) self.run_one(callable, i, cursor);
       } catch (...) {
         cursor.fail(i);
         if (!cursor.keeps_going()) return;
@@ -126,6 +129,7 @@ struct __attribute__((visibility("hidden"))) Payload {
 
   static constexpr void require_callable() { require_no_reference_captures<F>(); }
   void check_callable() const { check_shareable(f, "the callable"); }
+  std::array<engine::CodeToken, 2> functions() const noexcept { return {function_of(f)}; }
 
   static inline const engine::JobType record{engine::JobType::valid, &Payload::run};
 
@@ -179,6 +183,7 @@ class Task {
     const CheckedFor checked(payload_->images = engine_->workers_are_images());
     if (engine_->isolated()) payload_->check_callable();
     spec.code = P::code();
+    spec.functions = payload_->functions();
     engine_->submit(job_, spec);
     submitted_ = true;
   }

@@ -49,6 +49,8 @@ TEMPLATE_TEST_CASE("a task may wait for tasks of its own pool, however few worke
     auto pool = contract::make_pool<TestType>(1);
     auto later = contract::make_pool<TestType>(1);
     CHECK_THROWS_AS(pool.apply([p = &pool] { p->close(); }), procyon::NotShareable);
+    // Only a copy of this process, made after the pool was, has anything where it was.
+    if (!contract::forks()) return;
     const auto foreign = contract::caught<procyon::Error>(
         [&] { later.apply(procyon::trusted([p = &pool] { return p->apply([] { return 1; }); })); });
     CHECK_THAT(foreign.what(), Catch::Matchers::Contains("only by the process that made it"));

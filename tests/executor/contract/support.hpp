@@ -4,7 +4,10 @@
 #include <procyon/procyon.hpp>
 
 #include <cstddef>
+#include <cstdlib>
 #include <numeric>
+#include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "catch.hpp"
@@ -15,6 +18,12 @@ namespace contract {
 template <class P>
 P make_pool(std::size_t workers = 3) {
   return P(workers);
+}
+
+/// Whether processes are copies of this one as it is when their pool is made.
+inline bool forks() {
+  const char* method = std::getenv("PROCYON_START_METHOD");
+  return method == nullptr || std::string_view(method) == "fork";
 }
 
 /// first, first + 1, ...

@@ -1,0 +1,237 @@
+#include "engine/launch.hpp"
+
+#include "engine/guardian.hpp"
+#include "engine/threads.hpp"
+#include "engine/zygote.hpp"
+#include "process/process.hpp"
+#include "process/spawn_launcher.hpp"
+#include "shm/members.hpp"
+
+#include <procyon/base/errors.hpp>
+#include <procyon/engine/init.hpp>
+
+#include <link.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <mutex>
+
+namespace procyon {
+namespace engine {
+namespace {
+
+using process::Descriptor;
+using process::ForkServer;
+using process::Parcel;
+
+/// This process's way to start others.
+struct Starter {
+  std::mutex mutex;  // guards `server`
+  ForkServer server;
+  bool initialised = false;
+  bool afresh = false;             // the server is not a copy of this process
+  unsigned generation = 0;         // of the process that `server` belongs to
+  unsigned long long modules = 0;  // loaded so far, when the server was forked
+};
+
+Starter& starter() {
+  static Starter& the_one = *new Starter;  // used by destructors of static pools
+  return the_one;
+}
+
+unsigned long long modules_loaded() noexcept {
+  unsigned long long count = 0;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, std::size_t, void* data) {
+        *static_cast<unsigned long long*>(data) = info->dlpi_adds;
+        return 1;
+      },
+      &count);
+  return count;
+}
+
+// The copy that a forked child has of its parent's server is the parent's.
+bool is_ours(const Starter& mine) noexcept {
+  return mine.server && mine.generation == process::fork_generation();
+}
+
+ForkServer start_server_afresh() {
+  auto [ours, theirs] = process::socket_pair();
+  auto [channel, its_channel] = process::socket_pair();
+  const Descriptor program = process::open_pidfd(getpid());
+  if (!theirs || !its_channel || !program) {
+    throw StartError("fork server", errno, "no descriptors for it");
+  }
+  Launch launch;
+  launch.role = Role::fork_server;
+  process::send_parcel(channel.get(), process::bytes_of(launch), {theirs.get(), program.get()});
+  const pid_t pid =
+      process::start_afresh(its_channel, "the fork server", process::current_environment());
+  return {pid, std::move(ours)};
+}
+
+void replace_server(Starter& mine) {
+  if (is_ours(mine)) mine.server.stop();
+  mine.server = start_server_afresh();
+  mine.afresh = true;
+  mine.generation = process::fork_generation();
+}
+
+int run_with_heap(const Launch& launch, std::vector<Descriptor> descriptors,
+                  const Descriptor& channel) {
+  if (descriptors.size() < 3) return 1;
+  shm::attach_heap(std::move(descriptors[0]), launch.heap, launch.id);
+  Descriptor& program = descriptors[1];
+  const int bell = descriptors[2].get();
+  switch (launch.role) {
+    case Role::guardian:
+      return run_guardian(std::move(program), bell);
+    case Role::zygote:
+      if (descriptors.size() < 4) return 1;
+      return run_zygote(*launch.pool,
+                        {std::move(program), descriptors[3].get(), bell, launch.settings});
+    case Role::worker:
+      program.reset();
+      if (channel) process::send_parcel(channel.get(), "1");
+      return run_worker(*launch.pool, {launch.index, launch.parent, bell, launch.settings});
+    case Role::fork_server:
+      break;
+  }
+  return 1;
+}
+
+// In a child of the fork server.
+int run_forked(Parcel&& parcel) {
+  shm::leave_heap();
+  return run_launch(std::move(parcel), Descriptor());
+}
+
+}  // namespace
+
+bool StartedProcess::has_ended() const noexcept {
+  pollfd event{pidfd_.get(), POLLIN, 0};
+  return pid_ != 0 && poll(&event, 1, 0) > 0;
+}
+
+bool StartedProcess::wait_until_gone(std::chrono::milliseconds limit) const noexcept {
+  return process::wait_until_gone(pidfd_, limit);
+}
+
+void StartedProcess::send_signal(int signal) const noexcept {
+  syscall(SYS_pidfd_send_signal, pidfd_.get(), signal, nullptr, 0);
+}
+
+int StartedProcess::reap() noexcept {
+  const pid_t pid = std::exchange(pid_, 0);
+  if (pid == 0) return -1;
+  while (!process::wait_until_gone(pidfd_, std::chrono::hours{1})) {
+  }
+  pidfd_.reset();
+  if (!by_server_) return process::reap(pid);
+  Starter& mine = starter();
+  const std::scoped_lock lock(mine.mutex);
+  return is_ours(mine) ? mine.server.reap(pid) : -1;
+}
+
+bool is_initialised() noexcept { return starter().initialised; }
+
+bool has_server() noexcept {
+  Starter& mine = starter();
+  const std::scoped_lock lock(mine.mutex);
+  return is_ours(mine);
+}
+
+bool server_shares_image() noexcept {
+  Starter& mine = starter();
+  const std::scoped_lock lock(mine.mutex);
+  return is_ours(mine) && !mine.afresh && mine.modules == modules_loaded();
+}
+
+StartedProcess start_by_server(const Launch& launch, const std::vector<int>& descriptors) {
+  Starter& mine = starter();
+  const std::scoped_lock lock(mine.mutex);
+  if (!is_ours(mine)) replace_server(mine);
+  try {
+    return StartedProcess(mine.server.start(process::bytes_of(launch), descriptors));
+  } catch (const StartError& error) {
+    if (error.code() != ESRCH && error.code() != EPERM) throw;
+  }
+  replace_server(mine);
+  return StartedProcess(mine.server.start(process::bytes_of(launch), descriptors));
+}
+
+int run_launch(Parcel&& parcel, const Descriptor& channel) {
+  const std::optional<Launch> launch = parcel.as<Launch>();
+  if (!launch || launch->magic != Launch::valid) return 1;
+  if (launch->role != Role::fork_server) {
+    return run_with_heap(*launch, std::move(parcel.descriptors), channel);
+  }
+  if (parcel.descriptors.size() < 2) return 1;
+  const Descriptor program = std::move(parcel.descriptors[1]);
+  return process::serve_forks(std::move(parcel.descriptors[0]), program, &run_forked);
+}
+
+Launch launch_for(Role role, shm::MemberId id) noexcept {
+  Launch launch;
+  launch.role = role;
+  launch.id = id;
+  launch.heap = shm::heap_ticket();
+  return launch;
+}
+
+void require_init_first() {
+  if (!process::awaits_init()) return;
+  throw StartError("init", 0,
+                   "this process was started for another one, and got past the place where "
+                   "procyon::init(argc, argv); has to be: the first statement of main");
+}
+
+}  // namespace engine
+
+namespace {
+
+// From here on a process that was started afresh is what it was started for.
+[[noreturn]] void run_started_process(const process::Descriptor& channel) {
+  int code = 1;
+  try {
+    std::optional<process::Parcel> parcel = process::receive_parcel(channel.get());
+    if (parcel) {
+      std::vector<int> kept{channel.get()};
+      for (const process::Descriptor& each : parcel->descriptors) kept.push_back(each.get());
+      process::close_others(kept);
+      code = engine::run_launch(std::move(*parcel), channel);
+    }
+  } catch (...) {
+    // Whoever started it sees the exit code.
+  }
+  process::flush_output();
+  _exit(code);
+}
+
+}  // namespace
+
+void init(int, const char* const*) {
+  engine::Starter& mine = engine::starter();
+  if (mine.initialised) return;
+  mine.initialised = true;
+  if (const process::Descriptor channel = process::take_start_channel()) {
+    run_started_process(channel);
+  }
+  // With threads of other code a copy of this process might find their locks locked: then the
+  // server is started afresh, once it is needed.
+  if (engine::foreign_threads() != 0) return;
+  try {
+    process::flush_output();
+    mine.server = process::ForkServer::fork_now(&engine::run_forked);
+  } catch (const StartError&) {
+    return;  // told when it is needed, and cannot be had then either
+  }
+  mine.generation = process::fork_generation();
+  mine.modules = engine::modules_loaded();
+}
+
+}  // namespace procyon

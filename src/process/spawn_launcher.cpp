@@ -1,0 +1,117 @@
+#include "process/spawn_launcher.hpp"
+
+#include <procyon/base/errors.hpp>
+
+#include <boost/optional.hpp>
+
+#define BOOST_PROCESS_USE_STD_FS 1
+#include <boost/asio/io_context.hpp>
+#include <boost/process/v2/posix/default_launcher.hpp>
+#include <boost/process/v2/process.hpp>
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <string_view>
+#include <system_error>
+
+namespace procyon::process {
+namespace {
+
+namespace v2 = boost::process::v2;
+
+constexpr const char* channel_variable = "PROCYON_START_CHANNEL";
+
+// A step of the launcher in the child: everything of ours is closed on exec, but for this one.
+// (posix::bind_fd of Boost 1.81 returns nothing where a value is expected.)
+struct KeepOpen {
+  int fd;
+  template <class Launcher>
+  v2::error_code on_setup(Launcher& launcher, const v2::filesystem::path&,
+                          const char* const*(&)) const {
+    launcher.fd_whitelist.push_back(fd);
+    return {};
+  }
+  template <class Launcher>
+  v2::error_code on_exec_setup(Launcher&, const v2::filesystem::path&,
+                               const char* const*(&)) const {
+    if (fcntl(fd, F_SETFD, 0) == 0) return {};
+    return {errno, boost::system::system_category()};
+  }
+};
+
+// The file that this process runs, also where it has been replaced on disk meanwhile. Under
+// valgrind only the link is right: what it leads to is valgrind's.
+std::string own_executable() {
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::read_symlink("/proc/self/exe", error);
+  constexpr std::string_view replaced = " (deleted)";
+  if (error || path.native().ends_with(replaced) || access(path.c_str(), X_OK) != 0) {
+    return "/proc/self/exe";
+  }
+  return path.native();
+}
+
+const char* channel_of_environment() noexcept { return std::getenv(channel_variable); }
+
+std::atomic<bool>& waiting() noexcept {
+  static std::atomic<bool> state{channel_of_environment() != nullptr};
+  return state;
+}
+
+}  // namespace
+
+pid_t start_afresh(const Descriptor& channel, const std::string& name,
+                   std::vector<std::string> environment) {
+  environment.push_back(std::string(channel_variable) + "=" + std::to_string(channel.get()));
+  std::vector<const char*> pointers;
+  pointers.reserve(environment.size() + 1);
+  for (const std::string& entry : environment) pointers.push_back(entry.c_str());
+  pointers.push_back(nullptr);
+  try {
+    boost::asio::io_context context;  // of its own: its locks are held by nobody at the fork
+    v2::posix::default_launcher launcher;
+    launcher.env = pointers.data();
+    const std::vector<std::string> no_arguments;
+    auto process = launcher(context, own_executable(), no_arguments, KeepOpen{channel.get()});
+    const pid_t pid = process.id();
+    process.detach();
+    return pid;
+  } catch (const boost::system::system_error& error) {
+    throw StartError("exec", error.code().value(),
+                     "the executable of " + name + " cannot be started afresh");
+  }
+}
+
+std::vector<std::string> current_environment() {
+  std::vector<std::string> all;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    all.emplace_back(*entry);
+  }
+  return all;
+}
+
+bool awaits_init() noexcept { return waiting().load(std::memory_order_relaxed); }
+
+Descriptor take_start_channel() {
+  if (!waiting().exchange(false)) return {};
+  const std::string_view text = channel_of_environment();
+  int fd = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fd);
+  int type = 0;
+  socklen_t size = sizeof type;
+  const bool valid = error == std::errc{} && end == text.data() + text.size() &&
+                     getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+                     type == SOCK_SEQPACKET;
+  unsetenv(channel_variable);
+  if (!valid) return {};
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return Descriptor(fd);
+}
+
+}  // namespace procyon::process

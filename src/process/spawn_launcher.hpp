@@ -1,0 +1,28 @@
+// This program's executable, started afresh.
+#pragma once
+
+#include "process/parcel.hpp"
+
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+namespace procyon::process {
+
+/// Starts the executable with `channel`, which its init() will ask for a Parcel, and with this
+/// environment ("NAME=value" each). Throws StartError. Requires: no other thread is in the middle
+/// of a fork handler; better, there is none.
+pid_t start_afresh(const Descriptor& channel, const std::string& name,
+                   std::vector<std::string> environment);
+
+/// The environment of this process.
+std::vector<std::string> current_environment();
+
+/// Whether this process was started so and has not called init() yet: main's own body, or a
+/// static initialiser, runs before it.
+bool awaits_init() noexcept;
+/// The channel, once; empty in a process that was not started so.
+Descriptor take_start_channel();
+
+}  // namespace procyon::process
