@@ -58,14 +58,15 @@ class Program {
   int wait_for_all() {
     int own = -1;
     const bool gone = processes::eventually([&own, this] {
+      // This process's own fork server stays. Looked at first: who dies after that is reaped below.
+      const bool only_server =
+          processes::children(getpid(), {}) == processes::children(getpid(), "procyon-server");
       int status = 0;
       pid_t pid = 0;
       while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid == pid_) own = status;
       }
-      // This process's own fork server stays.
-      return pid < 0 || processes::children(getpid(), {}) ==
-                            processes::children(getpid(), "procyon-server");
+      return pid < 0 || only_server;
     });
     return gone ? own : -1;
   }
