@@ -42,32 +42,32 @@ bool has_sleepers(const PoolState& pool) noexcept {
                      [](const auto& word) { return word.load(std::memory_order_seq_cst) != 0; });
 }
 
+class Frame;
+thread_local const Frame* innermost = nullptr;
+
 // The pools that this thread is a worker of, the innermost first.
 class Frame {
  public:
   Frame(const PoolState& pool, std::uint32_t index) noexcept
-      : pool_(pool), index_(index), outer_(innermost_) {
-    innermost_ = this;
+      : pool_(pool), index_(index), outer_(innermost) {
+    innermost = this;
   }
-  ~Frame() { innermost_ = outer_; }
+  ~Frame() { innermost = outer_; }
   Frame(const Frame&) = delete;
   Frame& operator=(const Frame&) = delete;
 
   static const Frame* find(const PoolState& pool) noexcept {
-    const Frame* frame = innermost_;
+    const Frame* frame = innermost;
     while (frame != nullptr && &frame->pool_ != &pool) frame = frame->outer_;
     return frame;
   }
   std::uint32_t index() const noexcept { return index_; }
 
  private:
-  static thread_local const Frame* innermost_;
   const PoolState& pool_;
   std::uint32_t index_;
   const Frame* outer_;
 };
-
-thread_local const Frame* Frame::innermost_ = nullptr;
 
 }  // namespace
 

@@ -262,7 +262,7 @@ class BasicPool {
   template <Keep keep, class F, class... Ranges>
   auto zip(F&& f, MapOptions options, Ranges&&... ranges) {
     auto task = launcher_.template run<Spread::no, keep>(
-        std::forward<F>(f), options, std::tuple(launcher_.borrow(std::forward<Ranges>(ranges))...));
+        std::forward<F>(f), options, launcher_.borrow_all(std::forward<Ranges>(ranges)...));
     return launcher_.take_all(task);
   }
   template <Keep keep, class F, class... Args>

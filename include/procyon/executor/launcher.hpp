@@ -6,6 +6,7 @@
 #include <procyon/executor/progress.hpp>
 #include <procyon/executor/task.hpp>
 #include <procyon/executor/tried.hpp>
+#include <procyon/executor/zip.hpp>
 
 #include <algorithm>
 #include <memory>
@@ -39,6 +40,11 @@ class Launcher {
   template <class Range>
   auto borrow(Range&& range) const {
     return Held(*engine_, make_source<isolated, true>(*engine_, std::forward<Range>(range)));
+  }
+  /// The same for ranges that are zipped: the shortest ends them all.
+  template <class... Ranges>
+  auto borrow_all(Ranges&&... ranges) const {
+    return make_sources<isolated, true>(*engine_, std::forward<Ranges>(ranges)...);
   }
   template <class Range>
   auto copy(Range&& range) const {

@@ -176,9 +176,12 @@ class Encoding {
 // A value that cannot be serialised fails its own task only; one that refers to private memory is
 // the caller's mistake, and is thrown to it.
 template <class T>
-Encoded<T> encode_all(Engine& engine, auto&& range) {
+Encoded<T> encode_all(Engine& engine, auto&& range, std::size_t count) {
   Encoding encoding(engine);
-  for (auto&& value : range) encoding.add<T>(value);
+  for (auto&& value : range) {
+    if (count-- == 0) break;
+    encoding.add<T>(value);
+  }
   return encoding.finish<T>();
 }
 
@@ -208,15 +211,41 @@ Elements<T, given> copy_elements(Engine& engine, auto& range, std::size_t count,
   return {to, made, to};
 }
 
-/// The number of elements. Throws std::invalid_argument: no job has so many items.
-std::size_t count_of(auto& range) {
+constexpr std::uint64_t any_number = ~std::uint64_t{0};
+
+/// The number of elements, or `most` where there are more. Throws std::invalid_argument: no job has
+/// so many items.
+std::size_t count_of(auto& range, std::uint64_t most) {
   const auto size = std::ranges::size(range);
   using Size = std::remove_const_t<decltype(size)>;
   using Wide = std::conditional_t<(sizeof(Size) > sizeof(std::uint64_t)), Size, std::uint64_t>;
-  if (static_cast<Wide>(size) >= static_cast<Wide>(engine::max_items)) {
+  const Wide count = std::min(static_cast<Wide>(size), static_cast<Wide>(most));
+  if (count >= static_cast<Wide>(engine::max_items)) {
     throw std::invalid_argument("a range of 2^40 elements or more: a call takes fewer");
   }
-  return static_cast<std::size_t>(size);
+  return static_cast<std::size_t>(count);
+}
+
+template <class Range>
+constexpr bool is_endless =
+    std::is_same_v<std::ranges::sentinel_t<Range>, std::unreachable_sentinel_t>;
+template <class Range>
+constexpr bool knows_its_length =
+    std::ranges::sized_range<Range>&& std::ranges::forward_range<Range>;
+
+/// The elements, `most` of them at most; none beyond these is asked for.
+template <class Range>
+auto gather(Range& range, std::uint64_t most) {
+  if (is_endless<Range> && most == any_number) {
+    throw std::invalid_argument("a range without an end; zip it with one that ends, or use imap");
+  }
+  std::vector<std::ranges::range_value_t<Range>> gathered;
+  auto at = std::ranges::begin(range);
+  while (gathered.size() < most && at != std::ranges::end(range)) {
+    gathered.emplace_back(*at);
+    if (gathered.size() < most) ++at;
+  }
+  return gathered;
 }
 
 /// Elements that stay where the caller has them, and cannot be copied.
@@ -233,7 +262,10 @@ template <class T>
 Pointers<T> point_to(Engine& engine, auto& range, std::size_t count) {
   auto** const pointers = allocate_array<const T*>(engine, count);
   std::size_t made = 0;
-  for (const T& value : range) pointers[made++] = std::addressof(value);
+  for (const T& value : range) {
+    if (made == count) break;
+    pointers[made++] = std::addressof(value);
+  }
   return {pointers, count};
 }
 
@@ -244,26 +276,23 @@ constexpr bool gives_elements =
     !std::is_const_v<std::remove_reference_t<std::ranges::range_reference_t<Range>>> &&
     !std::ranges::view<std::remove_cvref_t<Range>> && !std::ranges::borrowed_range<Range>;
 
-/// The source for a range of arguments. With `borrow` the range outlives the job: then everything
-/// is used where it lies if the workers are threads, and so is, by all workers, shared memory that
-/// no dying temporary owns. Other elements are copied, or moved from a container that is handed
-/// over.
+/// The source for a range of arguments, `most` of them at most. With `borrow` the range outlives
+/// the job: then everything is used where it lies if the workers are threads, and so is, by all
+/// workers, shared memory that no dying temporary owns. Other elements are copied, or moved from a
+/// container that is handed over.
 template <bool isolated, bool borrow, class Range>
-auto make_source(Engine& engine, Range&& range) {
+auto make_source(Engine& engine, Range&& range, std::uint64_t most = any_number) {
   using T = std::ranges::range_value_t<Range>;
   const CheckedFor checked(engine.workers_are_images());
-  if constexpr (!std::ranges::sized_range<Range> || !std::ranges::forward_range<Range>) {
-    std::vector<T> gathered;
-    for (auto&& value : range) gathered.emplace_back(std::forward<decltype(value)>(value));
-    return make_source<isolated, false>(engine, std::move(gathered));
+  if constexpr (!knows_its_length<Range>) {
+    return make_source<isolated, false>(engine, gather(range, most));
   } else if constexpr (isolated && !is_placed<T>) {
     require_transferable<T>();
-    count_of(range);
-    return encode_all<T>(engine, range);
+    return encode_all<T>(engine, range, count_of(range, most));
   } else {
     // A process may run a task again after a death, with the same bytes.
     constexpr bool given = gives_elements<Range> && (!isolated || !std::is_copy_constructible_v<T>);
-    const std::size_t count = count_of(range);
+    const std::size_t count = count_of(range, most);
     if constexpr (std::ranges::contiguous_range<Range>) {
       const T* data = std::ranges::data(range);
       constexpr bool stays = borrow || std::ranges::borrowed_range<Range>;
@@ -302,7 +331,7 @@ auto make_single(Engine& engine, Arg&& arg) {
   const CheckedFor checked(engine.workers_are_images());
   if constexpr (isolated && !is_placed<T>) {
     require_transferable<T>();
-    return encode_all<T>(engine, std::views::single(std::cref(arg)));
+    return encode_all<T>(engine, std::views::single(std::cref(arg)), 1);
   } else {
     if constexpr (isolated) check_shareable(arg, "an argument");
     return Single < T, !isolated || !std::is_copy_constructible_v < T >> {std::forward<Arg>(arg)};

@@ -8,6 +8,7 @@
 #include <list>
 #include <memory>
 #include <ranges>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -115,6 +116,28 @@ TEMPLATE_TEST_CASE("more elements than a job has items are refused before any me
                     std::invalid_argument);
   }
   CHECK(pool.map(same, std::views::iota(std::size_t{0}, std::size_t{3})).size() == 3);
+}
+
+TEMPLATE_TEST_CASE("the shortest range ends a map, whatever the others are", CONTRACT_TAGS,
+                   CONTRACT_POOLS) {
+  auto pool = contract::make_pool<TestType>();
+  const auto add = [](int x, std::size_t i) { return x + static_cast<int>(i); };
+  const auto xs = contract::count_from(0, 100);
+  std::vector<int> twice(100);
+  for (int i = 0; i < 100; ++i) twice[static_cast<std::size_t>(i)] = 2 * i;
+  CHECK(pool.map(add, xs, std::views::iota(std::size_t{0})) == twice);
+  CHECK(pool.map(add, xs, std::views::iota(std::size_t{0}, std::size_t{1} << 61)) == twice);
+  const auto add_back = [](std::size_t i, int x) { return x + static_cast<int>(i); };
+  CHECK(pool.map(add_back, std::views::iota(std::size_t{0}), xs) == twice);
+  std::istringstream text("0 1 2 3 4");
+  CHECK(pool.map(add_back, std::views::iota(std::size_t{0}),
+                 std::ranges::istream_view<int>(text)) == std::vector{0, 2, 4, 6, 8});
+  const auto length = [](const std::string& word, int x) { return word.size() + std::size_t(x); };
+  const std::vector<std::string> words(3, "word");
+  CHECK(pool.map(length, words, xs) == std::vector<std::size_t>{4, 5, 6});
+  CHECK(pool.map(length, std::vector<std::string>(200, "word"), xs).size() == 100);
+  CHECK_THROWS_WITH(pool.map([](int x) { return x; }, std::views::iota(0)),
+                    Catch::Matchers::Contains("without an end"));
 }
 
 TEMPLATE_TEST_CASE("a pool is made from a number or from options, whatever its kind", CONTRACT_TAGS,
