@@ -41,6 +41,13 @@ std::uint64_t length_of(Range& range) {
   }
 }
 
+template <bool isolated, bool borrow, class Range>
+auto hold_source(Engine& engine, auto& settled, std::uint64_t most) {
+  constexpr bool stays = borrow && std::is_reference_v<Settled<Range>>;
+  return Held(engine,
+              make_source<isolated, stays>(engine, std::forward<Settled<Range>>(settled), most));
+}
+
 /// A source for each of the ranges, of as many elements as the shortest has. Throws
 /// std::invalid_argument: none of them has an end, or all have too many elements.
 template <bool isolated, bool borrow, class... Ranges>
@@ -49,10 +56,7 @@ auto make_sources(Engine& engine, Ranges&&... ranges) {
   return std::apply(
       [&](auto&... each) {
         const std::uint64_t most = std::min({any_number, length_of(each)...});
-        return std::tuple{
-            Held(engine, make_source < isolated,
-                 borrow && std::is_reference_v < Settled < Ranges >>>
-                               (engine, std::forward<Settled<Ranges>>(each), most))...};
+        return std::tuple{hold_source<isolated, borrow, Ranges>(engine, each, most)...};
       },
       settled);
 }
