@@ -10,6 +10,7 @@
 #include <procyon/executor/pool.hpp>
 #include <procyon/executor/serial_pool.hpp>
 #include <procyon/executor/thread_pool.hpp>
+#include <procyon/executor/trace.hpp>
 #include <procyon/shm/allocator.hpp>
 #include <procyon/shm/array.hpp>
 #include <procyon/shm/heap.hpp>

@@ -2,12 +2,14 @@
 #include "engine/code.hpp"
 #include "engine/exceptions.hpp"
 #include "engine/layout.hpp"
+#include "engine/trace.hpp"
 #include "engine/worker.hpp"
 
 #include <procyon/shm/heap.hpp>
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <new>
 
@@ -16,6 +18,7 @@ namespace {
 
 // Announcing costs about a nanosecond an item: for items that take this long it does not count.
 constexpr std::chrono::nanoseconds cheap_item{50};
+constexpr std::chrono::nanoseconds record_cost{60};  // of an event: reading the clock, mostly
 constexpr std::uint64_t trial_items = 16;
 constexpr std::uint64_t batch_items = 64;
 
@@ -25,18 +28,47 @@ std::int64_t now() noexcept {
 
 }  // namespace
 
-// Called before the first item and after the trial.
 void Cursor::decide(std::uint64_t item) noexcept {
+  if (item >= choose_at_) choose(item);
+  if (ring_ == nullptr) {
+    decide_at_ = choose_at_;
+    return;
+  }
+  const std::int64_t time = now();
+  end_event(item, time);
+  event_ = ring_->begin(time, item, attempt_, thread_);
+}
+
+// Called before the first item and after the trial.
+void Cursor::choose(std::uint64_t item) noexcept {
   if (item == begin_) {
     const bool worthwhile = end_ - begin_ > 2 * batch_items;
     started_ = worthwhile ? now() : 0;
-    decide_at_ = worthwhile ? begin_ + trial_items : max_items;
+    choose_at_ = worthwhile ? begin_ + trial_items : max_items;
     return;
   }
-  if (now() - started_ < cheap_item.count() * static_cast<std::int64_t>(item - begin_)) {
+  const auto limit = ring_ == nullptr ? cheap_item : cheap_item + record_cost;
+  if (now() - started_ < limit.count() * static_cast<std::int64_t>(item - begin_)) {
     batch_ = batch_items;
   }
-  decide_at_ = max_items;
+  choose_at_ = max_items;
+}
+
+void Cursor::record(TraceRing& ring) noexcept {
+  ring_ = &ring;
+  thread_ = {getpid(), gettid()};
+  decide_at_ = 0;
+}
+
+void Cursor::end_event(std::uint64_t item, std::int64_t now) noexcept {
+  if (event_ == nullptr) return;
+  event_->items.store(std::min(item - event_->item, batch_), std::memory_order_relaxed);
+  event_->end.store(now, std::memory_order_release);
+  event_ = nullptr;
+}
+
+void Cursor::end_record() noexcept {
+  if (event_ != nullptr) end_event(end_, now());
 }
 
 void Cursor::fail(std::uint64_t item) noexcept {

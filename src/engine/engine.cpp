@@ -6,6 +6,7 @@
 #include "engine/code.hpp"
 #include "engine/domain.hpp"
 #include "engine/exceptions.hpp"
+#include "engine/trace.hpp"
 #include "engine/worker.hpp"
 #include "engine/zygote.hpp"
 #include "process/process.hpp"
@@ -90,6 +91,8 @@ struct Engine::State {
 
   std::recursive_mutex ending;  // one thread ends the workers; it may destroy payloads meanwhile
 
+  PoolRecord record;
+
   State(Domain where, const Settings& settings, std::uint32_t workers);
   ~State();
   void free_pool() noexcept;
@@ -122,6 +125,7 @@ Engine::State::State(Domain where, const Settings& settings, std::uint32_t worke
     pool->slots = construct_blocks<WorkerSlot>(shared, workers);
     for (std::uint32_t i = 0; i < workers; ++i) pool->slots[i].item.store(no_item);
     add_jobs();
+    record.add(*pool, !domain->runs_in_caller());
   } catch (...) {
     free_pool();
     throw;
@@ -129,6 +133,7 @@ Engine::State::State(Domain where, const Settings& settings, std::uint32_t worke
 }
 
 Engine::State::~State() {
+  record.remove();
   for (const std::uint32_t index : retired) free_memory(pool->job(index));
   free_pool();
   domain.reset();
@@ -335,6 +340,7 @@ Engine::~Engine() {
   terminate();
 }
 
+void Engine::set_name(std::string name) { state_->record.set_name(std::move(name)); }
 bool Engine::isolated() const noexcept { return state_->shared; }
 bool Engine::workers_are_images() const noexcept { return state_->domain->workers_are_images(); }
 std::size_t Engine::size() const noexcept { return state_->pool->workers; }

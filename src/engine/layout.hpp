@@ -34,6 +34,8 @@
 
 namespace procyon::engine {
 
+struct TraceLog;
+
 constexpr std::size_t inline_payload = 320;
 constexpr std::size_t block_align = 128;
 constexpr std::size_t first_block = 64;  // jobs; each further block holds twice as many
@@ -160,6 +162,7 @@ struct alignas(64) PoolState {
   // Why it is broken; set before `status` says so, when no worker is left.
   std::atomic<std::uint32_t> loss;
   std::atomic<std::int32_t> last_status;  // of a worker, as waitpid gives it
+  std::atomic<TraceLog*> trace;  // null: tasks are not recorded
 
   // Job descriptors, and the modules their code is in. Written by the submitter only.
   std::atomic<std::uint32_t> blocks_used;

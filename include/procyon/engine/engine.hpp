@@ -14,6 +14,7 @@
 #include <exception>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace procyon {
@@ -85,6 +86,8 @@ class Engine {
   /// Whether the workers are images of this process: addresses of code and constants mean the same.
   bool workers_are_images() const noexcept;
   std::size_t size() const noexcept;
+  /// Shown in traces.
+  void set_name(std::string name);
   std::vector<WorkerInfo> workers() const;
 
   /// Begins the pool's life. `initializer`: a prepared job that every worker runs before anything

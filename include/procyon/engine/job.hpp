@@ -10,6 +10,12 @@ namespace procyon::engine {
 class Cursor;
 class Worker;
 struct Job;
+struct TraceEvent;
+struct TraceRing;
+struct TraceThread {
+  std::int32_t pid;
+  std::int32_t thread;
+};
 
 constexpr std::size_t max_workers = 1000;  ///< of a pool
 /// A job has fewer items.
@@ -93,16 +99,24 @@ class Cursor {
  private:
   friend class Worker;
   void decide(std::uint64_t item) noexcept;
+  void choose(std::uint64_t item) noexcept;
+  void record(TraceRing& ring) noexcept;
+  void end_event(std::uint64_t item, std::int64_t now) noexcept;
+  void end_record() noexcept;
 
   std::uint64_t begin_ = 0;
   std::uint64_t end_ = 0;
   std::uint64_t batch_ = 1;
-  std::uint64_t decide_at_ = 0;
+  std::uint64_t decide_at_ = 0;  // where `choose` is to be called; 0 while tasks are recorded
+  std::uint64_t choose_at_ = 0;
   std::int64_t started_ = 0;
   std::atomic<std::uint64_t>* announced_ = nullptr;
   const std::atomic<std::uint64_t>* stop_ = nullptr;
   Worker* worker_ = nullptr;
   Job* job_ = nullptr;
+  TraceRing* ring_ = nullptr;
+  TraceEvent* event_ = nullptr;  // of the items that were announced last
+  TraceThread thread_ = {};
   std::uint32_t attempt_ = 0;
   bool keep_going_ = false;
 };

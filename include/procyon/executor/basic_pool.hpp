@@ -249,6 +249,7 @@ class BasicPool {
                                      .pin_cpus = options.pin_cpus,
                                      .start_method = options.start_method,
                                      .max_tasks_per_child = options.max_tasks_per_child})) {
+    engine().set_name(options.name);
     options.initializer.start(engine());
   }
   ~BasicPool() { engine().terminate(); }

@@ -5,6 +5,7 @@
 #include <procyon/executor/initializer.hpp>
 
 #include <cstddef>
+#include <string>
 
 namespace procyon {
 
@@ -15,6 +16,7 @@ struct PoolOptions {
   std::size_t max_tasks_per_child = 0;  ///< a worker process is replaced after so many; 0: never
   std::size_t blas_threads = 1;         ///< per worker; 0: left alone
   bool pin_cpus = false;                ///< worker i on the i-th available CPU
+  std::string name = {};                ///< shown in traces
 };
 
 struct MapOptions {
