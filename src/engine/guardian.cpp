@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -50,6 +51,14 @@ MemberKind kind_of(const Member& member) noexcept {
 
 void send_signal(const Descriptor& pidfd, int signal) noexcept {
   syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0);
+}
+
+// A pidfd that cannot be had must mean that the process is gone.
+void raise_descriptor_limit() noexcept {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Descriptor pidfd_of(const Member& member) noexcept {
@@ -219,6 +228,7 @@ int run_guardian(Descriptor program, int bell) {
   process::set_up_child("procyon-guard", 0);
   process::ignore_ending_signals();
   process::close_others({program.get(), bell, shm::heap_descriptor()});
+  raise_descriptor_limit();
   return Guardian(std::move(program), bell).run();
 }
 

@@ -112,6 +112,15 @@ int run_forked(Parcel&& parcel) {
 
 }  // namespace
 
+StartedProcess::StartedProcess(pid_t pid) : pid_(pid), pidfd_(process::open_pidfd(pid)) {
+  if (pidfd_) return;
+  const int error = errno;
+  kill(pid, SIGKILL);
+  process::reap(pid);
+  throw StartError("pidfd_open", error,
+                   "no descriptor is left to watch a process by (see ulimit -n)");
+}
+
 bool StartedProcess::has_ended() const noexcept {
   pollfd event{pidfd_.get(), POLLIN, 0};
   return pid_ != 0 && poll(&event, 1, 0) > 0;

@@ -41,8 +41,9 @@ static_assert(sizeof(Launch) <= process::max_parcel_bytes / 2);
 class StartedProcess {
  public:
   StartedProcess() = default;
-  /// A child of this process's own.
-  explicit StartedProcess(pid_t pid) : pid_(pid), pidfd_(process::open_pidfd(pid)) {}
+  /// A child of this process's own. Throws StartError, and ends the child, where no descriptor is
+  /// left to watch it by.
+  explicit StartedProcess(pid_t pid);
   explicit StartedProcess(process::ChildHandle child) noexcept
       : pid_(child.pid), pidfd_(std::move(child.pidfd)), by_server_(true) {}
 

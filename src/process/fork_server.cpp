@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -107,6 +108,7 @@ ChildHandle ForkServer::start(std::string_view bytes, const std::vector<int>& de
                      "group's pids.max)");
   }
   if (parcel->descriptors.empty()) {
+    kill(reply->pid, SIGKILL);  // the server has not reaped it: the number is still its own
     reap(reply->pid);
     throw StartError("pidfd", EMFILE, "no descriptor is left to watch a process by");
   }

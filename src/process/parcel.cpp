@@ -75,7 +75,8 @@ std::optional<Parcel> receive_parcel(int socket) {
       parcel.descriptors.emplace_back(descriptor);
     }
   }
-  if ((message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0) return {};
+  if ((message.msg_flags & MSG_CTRUNC) != 0) parcel.descriptors.clear();
+  if ((message.msg_flags & MSG_TRUNC) != 0) return {};
   return parcel;
 }
 

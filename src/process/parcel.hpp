@@ -44,7 +44,8 @@ std::pair<Descriptor, Descriptor> socket_pair() noexcept;
 /// Sends copies of the descriptors. False, with errno set: the other end is gone, say.
 bool send_parcel(int socket, std::string_view bytes,
                  const std::vector<int>& descriptors = {}) noexcept;
-/// Waits for one. Nothing: the other end is gone, or no descriptor was left for what it holds.
+/// Waits for one. Nothing: the other end is gone. Without descriptors where there was not room for
+/// all of them.
 std::optional<Parcel> receive_parcel(int socket);
 
 }  // namespace procyon::process

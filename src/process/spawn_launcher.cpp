@@ -1,5 +1,7 @@
 #include "process/spawn_launcher.hpp"
 
+#include "process/process.hpp"
+
 #include <procyon/base/errors.hpp>
 
 #include <boost/optional.hpp>
@@ -10,6 +12,7 @@
 #include <boost/process/v2/process.hpp>
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -45,6 +48,19 @@ struct KeepOpen {
   }
 };
 
+// The launcher loses descriptors, and children, where it runs out of descriptors half-way.
+constexpr std::size_t launcher_descriptors = 12;
+
+void require_descriptors(const std::string& name) {
+  std::vector<Descriptor> spare;
+  while (spare.size() < launcher_descriptors) {
+    spare.emplace_back(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0));
+    if (!spare.back() && errno != EBADF) {
+      throw StartError("exec", errno, "no descriptors to start " + name + " with (see ulimit -n)");
+    }
+  }
+}
+
 // The file that this process runs, also where it has been replaced on disk meanwhile. Under
 // valgrind only the link is right: what it leads to is valgrind's.
 std::string own_executable() {
@@ -73,9 +89,10 @@ pid_t start_afresh(const Descriptor& channel, const std::string& name,
   pointers.reserve(environment.size() + 1);
   for (const std::string& entry : environment) pointers.push_back(entry.c_str());
   pointers.push_back(nullptr);
+  require_descriptors(name);
+  v2::posix::default_launcher launcher;
   try {
     boost::asio::io_context context;  // of its own: its locks are held by nobody at the fork
-    v2::posix::default_launcher launcher;
     launcher.env = pointers.data();
     const std::vector<std::string> no_arguments;
     auto process = launcher(context, own_executable(), no_arguments, KeepOpen{channel.get()});
@@ -83,6 +100,7 @@ pid_t start_afresh(const Descriptor& channel, const std::string& name,
     process.detach();
     return pid;
   } catch (const boost::system::system_error& error) {
+    if (launcher.pid > 0 && kill(launcher.pid, SIGKILL) == 0) reap(launcher.pid);
     throw StartError("exec", error.code().value(),
                      "the executable of " + name + " cannot be started afresh");
   }

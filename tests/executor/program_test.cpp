@@ -77,6 +77,12 @@ class Program {
   std::string text_;
 };
 
+std::size_t count(const std::string& text, const std::string& part) {
+  std::size_t found = 0;
+  for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
 }  // namespace
 
 TEST_CASE("nothing is left of a program that is killed while its tasks run", "[process]") {
@@ -119,6 +125,43 @@ TEST_CASE("nothing is left of a program that ends without ending its pool", "[pr
     const int status = program.wait_for_all();
     CHECK(WIFEXITED(status));
     CHECK(WEXITSTATUS(status) == 4);
+  }
+}
+
+TEST_CASE("what the program and its tasks print appears once, by every start method", "[process]") {
+  for (const char* method : {"fork", "forkserver", "spawn"}) {
+    const processes::Variable variable("PROCYON_START_METHOD", method);
+    for (int round = 0; round < 5; ++round) {
+      Program program("print");
+      const std::string text = program.read_all();
+      CHECK(program.wait_for_all() == 0);
+      INFO(method << ": " << text);
+      for (const char* part :
+           {"<before the pool>", "<before, by cout>", "<beside the pool>", "<in a task>",
+            "<in a task, by cout>", "<after the pool>", "<item 0>", "<item 7>"}) {
+        INFO(part);
+        CHECK(count(text, part) == 1);
+      }
+      CHECK(count(text, "<item") == 8);
+    }
+  }
+}
+
+TEST_CASE("a fork server that dies is replaced by one that is started afresh", "[process]") {
+  Program program("server");
+  CHECK(program.read_all() == "0 7 7\n");
+  CHECK(program.wait_for_all() == 0);
+}
+
+TEST_CASE("a program that makes its Pool before init() is told so, and forks no bomb",
+          "[process]") {
+  for (const char* mode : {"without", "late"}) {
+    Program program(mode);
+    const std::string text = program.read_all();
+    INFO(text);
+    CHECK(program.wait_for_all() == 0);
+    CHECK(count(text, "procyon::init(argc, argv);") == 1);
+    CHECK(count(text, "first statement of main") == 1);
   }
 }
 
