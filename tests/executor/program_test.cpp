@@ -59,8 +59,7 @@ class Program {
     int own = -1;
     const bool gone = processes::eventually([&own, this] {
       // This process's own fork server stays. Looked at first: who dies after that is reaped below.
-      const bool only_server =
-          processes::children(getpid(), {}) == processes::children(getpid(), "procyon-server");
+      const bool only_server = processes::children(getpid(), {}) == before_;
       int status = 0;
       pid_t pid = 0;
       while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
@@ -72,6 +71,7 @@ class Program {
   }
 
  private:
+  std::vector<pid_t> before_ = processes::children(getpid(), {});
   pid_t pid_ = 0;
   int output_ = -1;
   std::string text_;

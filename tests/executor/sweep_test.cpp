@@ -38,7 +38,7 @@ class Stepped {
   /// False: it sleeps in the kernel, or has ended.
   bool step() const {
     if (ptrace(PTRACE_SINGLESTEP, pid_, nullptr, nullptr) != 0) return false;
-    const auto end = steady_clock::now() + std::chrono::milliseconds(50);
+    const auto end = steady_clock::now() + std::chrono::milliseconds(500);
     int status = 0;
     pid_t changed = 0;
     while ((changed = waitpid(pid_, &status, __WALL | WNOHANG)) == 0) {
