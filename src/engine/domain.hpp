@@ -32,6 +32,9 @@ class WorkerDomain {
   virtual bool runs_in_caller() const noexcept { return false; }
 };
 
+/// How many workers a pool gets. Throws std::invalid_argument: more than max_workers.
+std::uint32_t checked_workers(Domain domain, const Settings& settings);
+std::unique_ptr<WorkerDomain> make_domain(Domain domain, const Settings& settings);
 std::unique_ptr<WorkerDomain> make_process_domain(const Settings& settings);
 std::unique_ptr<WorkerDomain> make_thread_domain(const Settings& settings);
 std::unique_ptr<WorkerDomain> make_caller_domain(const Settings& settings);

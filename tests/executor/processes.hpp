@@ -81,7 +81,8 @@ bool eventually(Condition condition) {
   return true;
 }
 
-/// This process's guardian, which it or its fork server has started; it has its name a moment later.
+/// This process's guardian, which it or its fork server has started; it has its name a moment
+/// later.
 inline pid_t guardian() {
   pid_t found = 0;
   const bool is_there = eventually([&found] {

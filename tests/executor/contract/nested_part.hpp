@@ -28,7 +28,7 @@ int fibonacci(P& pool, int n) {
 TEMPLATE_TEST_CASE("a task may wait for tasks of its own pool, however few workers there are",
                    CONTRACT_TAGS, CONTRACT_POOLS) {
   if constexpr (contract::shares_itself<TestType>) {
-    for (const std::size_t workers : {1, 3}) {
+    for (const std::size_t workers : {std::size_t{1}, std::size_t{3}}) {
       auto pool = contract::make_pool<TestType>(workers);
       CHECK(pool.apply([&] { return pool.apply([] { return 7; }); }) == 7);
       CHECK(contract::fibonacci(pool, 12) == 144);
@@ -94,7 +94,7 @@ TEMPLATE_TEST_CASE("join in a task of the pool is an error, not a wait for itsel
 TEMPLATE_TEST_CASE("terminate in a task of the pool ends all others, and nobody waits for ever",
                    CONTRACT_TAGS, CONTRACT_POOLS) {
   if constexpr (contract::shares_itself<TestType>) {
-    for (const std::size_t workers : {1, 3}) {
+    for (const std::size_t workers : {std::size_t{1}, std::size_t{3}}) {
       auto pool = contract::make_pool<TestType>(workers);
       std::atomic<bool> handed_in = std::is_same_v<TestType, procyon::SerialPool>;
       const auto ends = pool.apply_async([&] {
