@@ -104,7 +104,7 @@ TEMPLATE_TEST_CASE("cancelling at any moment harms no other task", CONTRACT_TAGS
   std::minstd_rand random(7);
   int wrong = 0;
   int cancelled = 0;
-  for (int round = 0; round < 50; ++round) {
+  for (int round = 0; round < 20; ++round) {
     std::vector<procyon::AsyncResult<std::string>> results;
     for (int i = 0; i < 20; ++i) {
       results.push_back(pool.apply_async([i] {
