@@ -17,7 +17,7 @@ namespace procyon::engine {
 namespace {
 
 // Of a pool: a share of them is a worker's.
-constexpr std::uint64_t events_in_all = std::uint64_t{1} << 18;
+constexpr std::uint64_t events_in_all = std::uint64_t{1} << 16;
 constexpr std::uint64_t fewest_events = 1024;
 
 // The log, its rings and their events in one block.

@@ -131,10 +131,10 @@ TEMPLATE_TEST_CASE("the tasks of one row of a trace do not overlap", CONTRACT_TA
 TEMPLATE_TEST_CASE("cheap items are recorded as batches, and all of them", CONTRACT_TAGS,
                    CONTRACT_POOLS) {
   auto pool = contract::make_pool<TestType>(2);
-  constexpr std::size_t count = 200000;
+  constexpr std::size_t count = 40000;
   const auto xs = contract::count_from(0, count);
   const contract::json trace =
-      contract::traced([&] { pool.map([](int x) { return x; }, xs, {.chunk_size = 10000}); });
+      contract::traced([&] { pool.map([](int x) { return x; }, xs, {.chunk_size = 4000}); });
   const auto tasks = contract::tasks_of(trace);
   CHECK(contract::count_items(tasks) == count);
   CHECK(tasks.size() < count);
@@ -142,7 +142,7 @@ TEMPLATE_TEST_CASE("cheap items are recorded as batches, and all of them", CONTR
 
 TEMPLATE_TEST_CASE("what does not fit into a trace is counted", CONTRACT_TAGS, CONTRACT_POOLS) {
   auto pool = contract::make_pool<TestType>(2);
-  constexpr std::size_t count = 600000;
+  constexpr std::size_t count = 70000;
   const contract::json trace =
       contract::traced([&] { pool.for_index(count, [](std::size_t) {}, {.chunk_size = 1}); });
   const std::uint64_t dropped = trace["otherData"]["dropped"];
