@@ -162,7 +162,7 @@ struct alignas(64) PoolState {
   // Why it is broken; set before `status` says so, when no worker is left.
   std::atomic<std::uint32_t> loss;
   std::atomic<std::int32_t> last_status;  // of a worker, as waitpid gives it
-  std::atomic<TraceLog*> trace;  // null: tasks are not recorded
+  std::atomic<TraceLog*> trace;           // null: tasks are not recorded
 
   // Job descriptors, and the modules their code is in. Written by the submitter only.
   std::atomic<std::uint32_t> blocks_used;
