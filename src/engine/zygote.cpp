@@ -61,6 +61,14 @@ std::vector<std::string> unpack_environment(const Settings& settings) {
   return all;
 }
 
+sigset_t watched_signals() noexcept {
+  sigset_t watched;
+  sigemptyset(&watched);
+  sigaddset(&watched, SIGCHLD);
+  sigaddset(&watched, SIGUSR1);  // the guardian: a dead worker's place is free again
+  return watched;
+}
+
 class Zygote {
  public:
   Zygote(PoolState& pool, ZygoteSettings& settings)
@@ -91,11 +99,7 @@ class Zygote {
 
  private:
   ZygoteReport watch_signals() {
-    sigset_t watched;
-    sigemptyset(&watched);
-    sigaddset(&watched, SIGCHLD);
-    sigaddset(&watched, SIGUSR1);  // the guardian: a dead worker's place is free again
-    sigprocmask(SIG_BLOCK, &watched, nullptr);
+    const sigset_t watched = watched_signals();
     signals_ = Descriptor(signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
     return {signals_ ? 0 : errno, 0, 0};
   }
@@ -381,6 +385,9 @@ std::uint32_t workers_around = 0;
 int run_zygote(PoolState& pool, ZygoteSettings settings) {
   process::set_up_child("procyon-zygote", 0);
   process::ignore_ending_signals();
+  // Before BLAS starts threads: a signal goes to any thread that does not block it.
+  const sigset_t watched = watched_signals();
+  sigprocmask(SIG_BLOCK, &watched, nullptr);
   // Here and not in the workers: in a process just forked, OpenBLAS would start threads first.
   if (settings.pool.blas_threads != 0) blas::limit_this_process(settings.pool.blas_threads);
   return Zygote(pool, settings).run();

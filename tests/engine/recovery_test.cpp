@@ -234,7 +234,7 @@ TEST_CASE("a death in a job that was cancelled is charged to nobody") {
   for (const std::uint32_t keep_going : {0U, 1U}) {
     HandMadePool pool(2);
     pool.submit(1, 10);
-    pool.job().keep_going = keep_going;
+    pool.job().keep_going = static_cast<std::uint16_t>(keep_going);
     Failure* const cancelled = make_failure(0);
     cancelled->kind = Failure::Kind::cancelled;
     shm::give(cancelled);
