@@ -177,6 +177,8 @@ class Guardian {
       if (state == Member::starting) {
         shm::recover_member(slot);
       } else if (kind_of(member) == MemberKind::zygote) {
+        // Nobody will ask what became of its jobs, or free what says so.
+        pool_of(member).status.store(PoolState::stopping, std::memory_order_seq_cst);
         kill_and_wait(slot);
         bury_pool(slot);
       }

@@ -61,13 +61,15 @@ bool is_over(const Job& job) noexcept {
 }
 
 // What becomes of the chunk that the dead worker had claimed.
-Lease settle_chunk(Job& job, const WorkerSlot& slot, Lease lease, pid_t pid, int status) noexcept {
+Lease settle_chunk(const PoolState& pool, Job& job, const WorkerSlot& slot, Lease lease, pid_t pid,
+                   int status) noexcept {
   const std::uint64_t announced = slot.item.load(std::memory_order_acquire);
   const std::uint64_t first = slot.chunk.load(std::memory_order_acquire) * job.chunk;
   if (is_over(job)) {
     lease.state = Lease::done;
-  } else if (announced == no_item) {
-    lease.state = Lease::ready;  // claimed, and nothing begun: nobody is guilty
+  } else if (announced == no_item || pool.status.load() != PoolState::running) {
+    // Nothing was begun, so nobody is guilty; or the pool ends, and its jobs fail as a whole.
+    lease.state = Lease::ready;
   } else if ((announced & Cursor::batch_flag) != 0) {
     lease.state = Lease::ready;  // one of a batch: the next attempt finds out which
     lease.resume = (announced & ~Cursor::batch_flag) - first;
@@ -84,14 +86,14 @@ Lease settle_chunk(Job& job, const WorkerSlot& slot, Lease lease, pid_t pid, int
   return lease;
 }
 
-void settle_job(Job& job, const WorkerSlot& slot, std::uint32_t index, pid_t pid,
-                int status) noexcept {
+void settle_job(const PoolState& pool, Job& job, const WorkerSlot& slot, std::uint32_t index,
+                pid_t pid, int status) noexcept {
   const std::uint64_t chunk = slot.chunk.load(std::memory_order_acquire);
   if (chunk < job.chunks) {
     std::uint64_t word = job.leases[chunk].load(std::memory_order_acquire);
     const Lease lease = Lease::unpack(word);
     if (lease.state == Lease::run && lease.owner == index + 1) {
-      const Lease next = settle_chunk(job, slot, lease, pid, status);
+      const Lease next = settle_chunk(pool, job, slot, lease, pid, status);
       job.leases[chunk].compare_exchange_strong(word, next.pack(), std::memory_order_seq_cst);
     }
   }
@@ -116,7 +118,7 @@ void recover_worker(PoolState& pool, std::uint32_t index, pid_t pid, int status)
     // the pin has an even generation and is nobody's.
     Job& job = pool.job(named - 1);
     if (job.generation.load(std::memory_order_acquire) % 2 == 1) {
-      settle_job(job, slot, index, pid, status);
+      settle_job(pool, job, slot, index, pid, status);
     }
     slot.job.store(0, std::memory_order_release);
   }

@@ -26,6 +26,12 @@ inline bool forks() {
   return method == nullptr || std::string_view(method) == "fork";
 }
 
+/// Whether each worker is this executable started afresh.
+inline bool starts_afresh() {
+  const char* method = std::getenv("PROCYON_START_METHOD");
+  return method != nullptr && std::string_view(method) == "spawn";
+}
+
 /// first, first + 1, ...
 inline std::vector<int> count_from(int first, std::size_t count) {
   std::vector<int> numbers(count);
