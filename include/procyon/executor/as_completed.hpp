@@ -63,20 +63,20 @@ class AsCompletedView : public std::ranges::view_base {
  public:
   using Result = std::remove_reference_t<std::ranges::range_reference_t<V>>;
 
-  class iterator {
+  class Iterator {
    public:
     using iterator_concept = std::input_iterator_tag;
     using difference_type = std::ptrdiff_t;
     using value_type = std::remove_const_t<Result>;
 
-    explicit iterator(detail::Arrivals<Result>& arrivals) noexcept : arrivals_(&arrivals) {}
+    explicit Iterator(detail::Arrivals<Result>& arrivals) noexcept : arrivals_(&arrivals) {}
     Result& operator*() const noexcept { return arrivals_->front(); }
-    iterator& operator++() {
+    Iterator& operator++() {
       arrivals_->advance();
       return *this;
     }
     void operator++(int) { arrivals_->advance(); }
-    friend bool operator==(const iterator& at, std::default_sentinel_t) noexcept {
+    friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept {
       return at.arrivals_->at_end();
     }
 
@@ -91,9 +91,9 @@ class AsCompletedView : public std::ranges::view_base {
   }
 
   /// Waits for the first of those that have not come yet.
-  iterator begin() {
+  Iterator begin() {
     arrivals_->begin();
-    return iterator(*arrivals_);
+    return Iterator(*arrivals_);
   }
   std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 

@@ -199,20 +199,20 @@ class ImapState {
 template <class State>
 class ImapView : public std::ranges::view_base {
  public:
-  class iterator {
+  class Iterator {
    public:
     using iterator_concept = std::input_iterator_tag;
     using difference_type = std::ptrdiff_t;
     using value_type = detail::Kept<typename State::R>;
 
-    explicit iterator(State& state) noexcept : state_(&state) {}
+    explicit Iterator(State& state) noexcept : state_(&state) {}
     value_type& operator*() const { return state_->value(); }
-    iterator& operator++() {
+    Iterator& operator++() {
       state_->advance();
       return *this;
     }
     void operator++(int) { state_->advance(); }
-    friend bool operator==(const iterator& at, std::default_sentinel_t) noexcept {
+    friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept {
       return at.state_->at_end();
     }
 
@@ -222,9 +222,9 @@ class ImapView : public std::ranges::view_base {
 
   explicit ImapView(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
 
-  iterator begin() {
+  Iterator begin() {
     state_->begin();
-    return iterator(*state_);
+    return Iterator(*state_);
   }
   std::default_sentinel_t end() const noexcept { return std::default_sentinel; }
 
