@@ -72,6 +72,6 @@ struct Tried {
 };
 
 template <>
-constexpr bool drops_results<Tried<NoResults>> = true;
+inline constexpr bool drops_results<Tried<NoResults>> = true;
 
 }  // namespace procyon::detail
