@@ -202,6 +202,7 @@ ModuleIdentity identify_module(CodeToken code) {
 
 const JobType* find_code(CodeToken code, const std::atomic<const Module*>* modules) noexcept {
   const std::uintptr_t address = find_address(code, modules, sizeof(JobType));
+  if (address % alignof(JobType) != 0) return nullptr;
   const auto* type = reinterpret_cast<const JobType*>(address);  // NOLINT
   return type != nullptr && type->magic == JobType::valid ? type : nullptr;
 }

@@ -144,6 +144,10 @@ TEST_CASE("arrays are where they were for workers started afresh", "[process]") 
 }
 
 TEST_CASE("no descriptors for a pool are an error, and the next pool works", "[process]") {
+#if defined(__SANITIZE_ADDRESS__)
+  WARN("skipped: UndefinedBehaviorSanitizer needs descriptors to look at objects");
+  return;
+#endif
   CHECK(Pool(1).apply([] { return 1; }) == 1);
   for (const StartMethod method :
        {StartMethod::fork, StartMethod::forkserver, StartMethod::spawn}) {

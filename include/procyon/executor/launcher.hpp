@@ -56,7 +56,12 @@ class Launcher {
   Task<P> launch(F&& f, Sink sink, const JobSpec& spec, Sources sources,
                  std::uint64_t results) const {
     if constexpr (isolated) P::require_callable();
-    Task<P> task(engine_, std::forward<F>(f), sink, results, std::move(sources));
+    // Copied, not moved: what is moved may bring stray bits with it, which look like addresses.
+    using G = std::remove_cvref_t<F>;
+    constexpr bool copies =
+        isolated && std::is_copy_constructible_v<G> && !std::is_trivially_copyable_v<G>;
+    using Given = std::conditional_t<copies, const G&, F&&>;
+    Task<P> task(engine_, static_cast<Given>(f), sink, results, std::move(sources));
     task.submit(spec);
     return task;
   }
