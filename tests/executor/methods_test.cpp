@@ -10,7 +10,6 @@
 
 #include "processes.hpp"
 
-using Catch::Matchers::Contains;
 using processes::Variable;
 using procyon::NotShareable;
 using procyon::Pool;

@@ -71,11 +71,11 @@ int nap(int x) {
 
 /// What a map of thirty naps writes to stderr.
 template <class P>
-std::string text_of_map(P& pool, const Listening& stderr_, procyon::MapOptions options) {
+std::string text_of_map(P& pool, const Listening& listening, procyon::MapOptions options) {
   std::vector<int> xs(30, 1);
   const std::vector<int> results = pool.map(nap, xs, options);
   CHECK(results == xs);
-  return stderr_.text();
+  return listening.text();
 }
 
 template <class P>

@@ -165,7 +165,7 @@ TEST_CASE("captures and arguments that mean the same in a worker are taken", "[p
 TEST_CASE("a refusal names the offset of the word, and its cure", "[process]") {
   Pool pool(1);
   int on_stack = 1;
-  const long a = 1;
+  long a = 1;
   const auto third = [a, b = a + 1, p = &on_stack] { return a + b + *p; };
   CHECK_THAT(refusal_of([&] { pool.apply(third); }),
              Contains("the word at offset 16") && Contains("the stack of the calling thread") &&
