@@ -17,6 +17,10 @@
 #include <string>
 #include <utility>
 
+// AddressSanitizer's, where the program has it.
+extern "C" __attribute__((weak)) void __asan_get_shadow_mapping(std::size_t* scale,  // NOLINT
+                                                                std::size_t* offset);
+
 namespace procyon::detail {
 namespace {
 
@@ -62,7 +66,17 @@ Place place_of(std::uintptr_t address) {
   return place;
 }
 
+// No object of a program lies in there, and yet all of it is mapped.
+bool is_shadow_of_sanitizer(std::uintptr_t address) {
+  constexpr std::uintptr_t address_bits = 47;
+  std::size_t scale = 0;
+  std::size_t begin = 0;
+  if (__asan_get_shadow_mapping != nullptr) __asan_get_shadow_mapping(&scale, &begin);
+  return begin != 0 && lies_in(address, begin, std::size_t{1} << (address_bits - scale));
+}
+
 bool is_mapped(std::uintptr_t address) {
+  if (is_shadow_of_sanitizer(address)) return false;
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   unsigned char resident = 0;
   void* const start = reinterpret_cast<void*>(address / page * page);  // NOLINT

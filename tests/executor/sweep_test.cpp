@@ -16,7 +16,7 @@ using std::chrono::steady_clock;
 
 namespace {
 
-constexpr std::size_t points = 250;                // of each sweep
+constexpr std::size_t points = 251;                // of each sweep; a prime
 constexpr std::chrono::seconds longest_sweep{15};  // a slow machine looks at fewer points
 constexpr std::size_t most_steps = 2000000;
 
@@ -88,13 +88,15 @@ void sweep(Submit submit, Check check) {
   const auto end = steady_clock::now() + longest_sweep;
   std::size_t crashed = 0;
   std::size_t right = 0;
-  const std::size_t stride = steps / points + 1;
-  for (std::size_t k = 0; k <= steps && steady_clock::now() < end; k += stride) {
+  // Not in order: however few they are, they lie all over the task.
+  constexpr std::size_t leap = 155;
+  for (std::size_t i = 0; i < points && steady_clock::now() < end; ++i) {
+    const std::size_t k = i * leap % points * steps / (points - 1);
     INFO("killed after instruction " << k << " of " << steps);
     {
       Stepped stepped(pool.apply(&getpid));
       const auto result = submit(pool);
-      for (std::size_t i = 0; i < k && stepped.step(); ++i) {
+      for (std::size_t step = 0; step < k && stepped.step(); ++step) {
       }
       stepped.kill();
       REQUIRE(result.wait_for(std::chrono::seconds(20)));

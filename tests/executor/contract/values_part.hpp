@@ -34,11 +34,12 @@ struct Grid {
   char mark;
 };
 
+/// Not in a CHECK each: that would compile a printer for every type.
 template <class P, class T>
-void check_round_trip(P& pool, const T& value) {
+bool comes_back(P& pool, const T& value) {
   const auto same = [](const T& x) { return x; };
-  CHECK(pool.apply(same, value) == value);
-  CHECK(pool.map(same, std::vector<T>{value, value}) == std::vector<T>{value, value});
+  return pool.apply(same, value) == value &&
+         pool.map(same, std::vector<T>{value, value}) == std::vector<T>{value, value};
 }
 
 }  // namespace contract
@@ -46,44 +47,44 @@ void check_round_trip(P& pool, const T& value) {
 TEMPLATE_TEST_CASE("strings of every length travel whole", CONTRACT_TAGS, CONTRACT_POOLS) {
   auto pool = contract::make_pool<TestType>();
   for (const std::size_t length : {0U, 1U, 15U, 16U, 319U, 320U, 5000U, 3U << 20}) {
-    contract::check_round_trip(pool, std::string(length, 'x'));
+    CHECK(contract::comes_back(pool, std::string(length, 'x')));
   }
-  contract::check_round_trip(pool, std::string("with\0zeros\0", 11));
+  CHECK(contract::comes_back(pool, std::string("with\0zeros\0", 11)));
 }
 
 TEMPLATE_TEST_CASE("vectors of numbers, of strings, of bits and of vectors travel whole",
                    CONTRACT_TAGS, CONTRACT_POOLS) {
   auto pool = contract::make_pool<TestType>();
-  contract::check_round_trip(pool, std::vector<double>());
-  contract::check_round_trip(pool, std::vector<double>{1.5, -2.5});
-  contract::check_round_trip(pool, std::vector<double>(200000, 0.1));
-  contract::check_round_trip(pool, std::vector<std::string>{"", "a", std::string(1000, 'b')});
-  contract::check_round_trip(pool, std::vector<bool>{true, false, true});
-  contract::check_round_trip(pool, std::vector<std::vector<int>>{{}, {1}, {2, 3}});
+  CHECK(contract::comes_back(pool, std::vector<double>()));
+  CHECK(contract::comes_back(pool, std::vector<double>{1.5, -2.5}));
+  CHECK(contract::comes_back(pool, std::vector<double>(200000, 0.1)));
+  CHECK(contract::comes_back(pool, std::vector<std::string>{"", "a", std::string(1000, 'b')}));
+  CHECK(contract::comes_back(pool, std::vector<bool>{true, false, true}));
+  CHECK(contract::comes_back(pool, std::vector<std::vector<int>>{{}, {1}, {2, 3}}));
 }
 
 TEMPLATE_TEST_CASE("pairs, tuples, optionals, arrays, variants and maps travel whole",
                    CONTRACT_TAGS, CONTRACT_POOLS) {
   auto pool = contract::make_pool<TestType>();
-  contract::check_round_trip(pool, std::pair(1, 2.5));
-  contract::check_round_trip(pool, std::pair(std::string(50, 'p'), 'c'));
-  contract::check_round_trip(pool, std::tuple(1, 'c', 2.5F));
-  contract::check_round_trip(pool, std::tuple(1, std::string(50, 't'), std::vector{1, 2}));
-  contract::check_round_trip(pool, std::optional<int>());
-  contract::check_round_trip(pool, std::optional<std::string>(std::string(40, 'o')));
-  contract::check_round_trip(pool, std::array{1, 2, 3});
-  contract::check_round_trip(pool, std::array<std::string, 2>{"a", std::string(40, 'b')});
-  contract::check_round_trip(pool, std::variant<int, std::string>("variant"));
+  CHECK(contract::comes_back(pool, std::pair(1, 2.5)));
+  CHECK(contract::comes_back(pool, std::pair(std::string(50, 'p'), 'c')));
+  CHECK(contract::comes_back(pool, std::tuple(1, 'c', 2.5F)));
+  CHECK(contract::comes_back(pool, std::tuple(1, std::string(50, 't'), std::vector{1, 2})));
+  CHECK(contract::comes_back(pool, std::optional<int>()));
+  CHECK(contract::comes_back(pool, std::optional<std::string>(std::string(40, 'o'))));
+  CHECK(contract::comes_back(pool, std::array{1, 2, 3}));
+  CHECK(contract::comes_back(pool, std::array<std::string, 2>{"a", std::string(40, 'b')}));
+  CHECK(contract::comes_back(pool, std::variant<int, std::string>("variant")));
   using Deep = std::map<std::string, std::vector<std::map<int, std::string>>>;
-  contract::check_round_trip(pool, Deep{{"a", {{{1, "x"}}, {}}}, {"b", {}}});
-  contract::check_round_trip(pool, std::unordered_map<int, double>{{1, 2.0}, {3, 4.0}});
+  CHECK(contract::comes_back(pool, Deep{{"a", {{{1, "x"}}, {}}}, {"b", {}}}));
+  CHECK(contract::comes_back(pool, std::unordered_map<int, double>{{1, 2.0}, {3, 4.0}}));
 }
 
 TEMPLATE_TEST_CASE("a type with a serialize member travels whole", CONTRACT_TAGS, CONTRACT_POOLS) {
   auto pool = contract::make_pool<TestType>();
   const contract::Person ada{"Ada Lovelace, Countess of Lovelace", {1, 2.5}, 36};
-  contract::check_round_trip(pool, ada);
-  contract::check_round_trip(pool, std::vector<contract::Person>{ada, {}, {"B", {}, {}}});
+  CHECK(contract::comes_back(pool, ada));
+  CHECK(contract::comes_back(pool, std::vector<contract::Person>{ada, {}, {"B", {}, {}}}));
   const auto older = [](contract::Person person) {
     if (person.age) ++*person.age;
     return person;
