@@ -2,6 +2,7 @@
 #include "engine/code.hpp"
 #include "engine/exceptions.hpp"
 #include "engine/layout.hpp"
+#include "engine/supervision.hpp"
 #include "engine/trace.hpp"
 #include "engine/worker.hpp"
 
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <new>
 
 namespace procyon::engine {
@@ -21,34 +23,36 @@ constexpr std::chrono::nanoseconds cheap_item{50};
 constexpr std::chrono::nanoseconds record_cost{60};  // of an event: reading the clock, mostly
 constexpr std::uint64_t trial_items = 16;
 constexpr std::uint64_t batch_items = 64;
-
-std::int64_t now() noexcept {
-  return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds{1};
-}
+constexpr std::int64_t never_overdue = std::numeric_limits<std::int64_t>::max();
 
 }  // namespace
 
-void Cursor::decide(std::uint64_t item) noexcept {
+// False: the item before this one has had its time, and this one is not to be run.
+bool Cursor::decide(std::uint64_t item) noexcept {
   if (item >= choose_at_) choose(item);
-  if (ring_ == nullptr) {
+  if (ring_ == nullptr && limit_ == 0) {
     decide_at_ = choose_at_;
-    return;
+    return true;
   }
-  const std::int64_t time = now();
-  end_event(item, time);
-  event_ = ring_->begin(time, item, attempt_, thread_);
+  const std::int64_t now = monotonic_now();
+  end_item(item, now);
+  if (ring_ != nullptr) event_ = ring_->begin(now, item, attempt_, thread_);
+  timed_item_ = item;
+  began_ = now;
+  if (limit_ != 0) worker_->slot_.began.store(now, std::memory_order_relaxed);
+  return stop_->load(std::memory_order_relaxed) > item;
 }
 
 // Called before the first item and after the trial.
 void Cursor::choose(std::uint64_t item) noexcept {
   if (item == begin_) {
     const bool worthwhile = end_ - begin_ > 2 * batch_items;
-    started_ = worthwhile ? now() : 0;
+    started_ = worthwhile ? monotonic_now() : 0;
     choose_at_ = worthwhile ? begin_ + trial_items : max_items;
     return;
   }
   const auto limit = ring_ == nullptr ? cheap_item : cheap_item + record_cost;
-  if (now() - started_ < limit.count() * static_cast<std::int64_t>(item - begin_)) {
+  if (monotonic_now() - started_ < limit.count() * static_cast<std::int64_t>(item - begin_)) {
     batch_ = batch_items;
   }
   choose_at_ = max_items;
@@ -60,15 +64,37 @@ void Cursor::record(TraceRing& ring) noexcept {
   decide_at_ = 0;
 }
 
-void Cursor::end_event(std::uint64_t item, std::int64_t now) noexcept {
-  if (event_ == nullptr) return;
-  event_->items.store(std::min(item - event_->item, batch_), std::memory_order_relaxed);
-  event_->end.store(now, std::memory_order_release);
-  event_ = nullptr;
+// Of the items before `next`, those announced last.
+void Cursor::end_item(std::uint64_t next, std::int64_t now) noexcept {
+  if (event_ != nullptr) {
+    event_->items.store(std::min(next - event_->item, batch_), std::memory_order_relaxed);
+    event_->end.store(now, std::memory_order_release);
+    event_ = nullptr;
+  }
+  if (limit_ != 0 && began_ != 0 && now - began_ > limit_) fail_late(timed_item_);
 }
 
-void Cursor::end_record() noexcept {
-  if (event_ != nullptr) end_event(end_, now());
+void Cursor::finish() noexcept {
+  if (event_ == nullptr && limit_ == 0) return;
+  end_item(end_, monotonic_now());
+  // Nothing runs any more that could take too long.
+  if (limit_ != 0) worker_->slot_.began.store(never_overdue, std::memory_order_relaxed);
+}
+
+// Where nobody has killed the worker for it: it is a thread, or was quicker than the zygote.
+void Cursor::fail_late(std::uint64_t item) noexcept {
+  const PoolState& pool = worker_->pool_;
+  Failure* failure = nullptr;
+  try {
+    failure = static_cast<Failure*>(allocate_block(pool.shared != 0, sizeof(Failure)));
+  } catch (const std::bad_alloc&) {
+    if (!keep_going_) lower_bound(*job_, item);
+    return;
+  }
+  *failure = {};
+  failure->kind = Failure::Kind::timed_out;
+  failure->limit = limit_;
+  report(failure, item);
 }
 
 void Cursor::fail(std::uint64_t item) noexcept {
@@ -82,6 +108,12 @@ void Cursor::fail(std::uint64_t item) noexcept {
     if (!keep_going_) lower_bound(*job_, item);
     return;
   }
+  began_ = 0;  // what it threw says more than that it was late
+  report(failure, item);
+}
+
+void Cursor::report(Failure* failure, std::uint64_t item) noexcept {
+  const PoolState& pool = worker_->pool_;
   failure->item = item;
   failure->pid = getpid();
   failure->attempt = attempt_ + 1;

@@ -24,10 +24,11 @@ class WorkerDomain {
   virtual void look_after(PoolState&) {}
   /// Whether addresses of code and constants mean the same to the workers.
   virtual bool workers_are_images() const noexcept { return true; }
-  /// Asks for the end of workers that run a job which is marked as interrupted; they are replaced.
+  /// Has the workers looked at: those that run a job which is marked as interrupted are ended, and
+  /// so are, from now on, those whose items take longer than their jobs allow. They are replaced.
   /// No other task comes to harm. Where workers cannot be ended it does nothing. Requires: `stop`
   /// has not begun, and does not meanwhile.
-  virtual void interrupt() noexcept {}
+  virtual void watch() noexcept {}
   /// Whether the submitter itself runs a job it submits.
   virtual bool runs_in_caller() const noexcept { return false; }
 };

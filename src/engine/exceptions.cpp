@@ -5,6 +5,8 @@
 #include <procyon/base/errors.hpp>
 #include <procyon/engine/engine.hpp>
 
+#include <fmt/format.h>
+
 #include <sys/wait.h>
 
 #include <cxxabi.h>
@@ -171,6 +173,11 @@ std::string text_of_loss(const Failure& failure) {
          "; the pool has given up";
 }
 
+std::string text_of_timeout(const Failure& failure) {
+  return fmt::format("item {} ran longer than its time limit of {:g} s (attempt {})", failure.item,
+                     static_cast<double>(failure.limit) / 1e9, failure.attempt);
+}
+
 WorkerCrashed::Death death_of(const Failure& failure) {
   WorkerCrashed::Death death{failure.pid, 0, 0};
   if (WIFSIGNALED(failure.status)) {
@@ -234,6 +241,8 @@ void throw_failure(const Failure& failure) {
       raise_original(const_cast<Failure&>(failure), place);
     case Failure::Kind::crashed:
       throw Placed<WorkerCrashed>(place, death_of(failure), failure.item, failure.attempt);
+    case Failure::Kind::timed_out:
+      throw Placed<TaskTimeout>(place, text_of_timeout(failure));
     case Failure::Kind::closed:
       throw PoolClosed("the pool was terminated before the task had run");
     case Failure::Kind::cancelled:

@@ -14,6 +14,8 @@
 //        '--- recovery, after the owner's death is proven-'--> DONE, with a Failure recorded
 //             (READY behind the item that failed, where the job keeps going)
 //
+//   A job with a time limit: the zygote stops a worker whose item has had its time, and kills it
+//   where the slot, looked at again, still says so (overdue.hpp). `overdue` tells recovery why.
 //   A job that is cancelled: its READY leases go to DONE by CAS of the submitter's.
 //   READY: the payload is the submitter's to read only.   RUN: results of the chunk's items are
 //   written by the owner alone.   DONE: they are the submitter's.
@@ -87,6 +89,7 @@ struct alignas(64) Job {
 
   // Changed by every worker that takes part.
   alignas(64) std::atomic<std::uint64_t> next;  // the next chunk to try; may run past `chunks`
+  std::int64_t time_limit;  // constant: nanoseconds that an item may take; 0: any
   alignas(64) std::atomic<std::uint64_t> done;  // chunks counted as done; may lag for ever
   std::atomic<std::uint32_t> recount;           // somebody died: count the leases instead
   std::atomic<std::uint32_t> state;             // futex word of whoever waits for the job
@@ -111,11 +114,15 @@ struct alignas(128) WorkerSlot {
   std::atomic<void*> pending;        // a block that is being stored in ...
   std::atomic<void**> home;          // ... this word of a job
   std::atomic<std::uint64_t> tasks;  // done; by this tenant and those before it
+  // When `item` began, of jobs with a time limit; set before `item`.
+  std::atomic<std::int64_t> began;
   // Written by whoever starts workers, but for `is_ready`, which the worker sets when its
   // initializer has run.
   std::atomic<std::int32_t> pid;
   std::atomic<std::uint32_t> is_ready;
   std::atomic<std::uint32_t> starts;
+  // It is to be killed for the time that `item` has taken. Set while it is stopped.
+  std::atomic<std::uint32_t> overdue;
 };
 static_assert(sizeof(WorkerSlot) == 128, "no two workers write to one line");
 
@@ -179,7 +186,7 @@ struct alignas(64) PoolState {
   // Entries between tail and head are valid; the others have never been written, or are old.
   alignas(64) std::atomic<std::uint64_t> ring[ring_size];
 
-  Job& job(std::uint32_t index) noexcept {
+  Job& job(std::uint32_t index) const noexcept {
     const JobPlace place = place_of(index);
     return blocks[place.block].load(std::memory_order_acquire)[place.offset];
   }

@@ -155,7 +155,7 @@ class ProcessDomain final : public WorkerDomain {
   }
 
   // A socket that is full holds requests that the zygote has yet to read: it will look after that.
-  void interrupt() noexcept override {
+  void watch() noexcept override {
     const char request = 1;
     send(control_.get(), &request, sizeof request, MSG_DONTWAIT | MSG_NOSIGNAL);
   }

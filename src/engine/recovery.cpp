@@ -35,7 +35,8 @@ void settle_pending(WorkerSlot& slot, const Job* job) noexcept {
 }
 
 // Without memory for the record the bound alone says that the item failed.
-void record_crash(Job& job, std::uint64_t item, unsigned attempt, pid_t pid, int status) noexcept {
+void record_crash(Job& job, std::uint64_t item, unsigned attempt, pid_t pid, int status,
+                  bool overdue) noexcept {
   Failure* failure = nullptr;
   try {
     failure = static_cast<Failure*>(shm::allocate(sizeof(Failure), block_align));
@@ -47,7 +48,8 @@ void record_crash(Job& job, std::uint64_t item, unsigned attempt, pid_t pid, int
   failure->item = item;
   failure->pid = pid;
   failure->attempt = attempt + 1;
-  failure->kind = Failure::Kind::crashed;
+  failure->kind = overdue ? Failure::Kind::timed_out : Failure::Kind::crashed;
+  failure->limit = job.time_limit;
   failure->status = status;
   shm::give(failure);
   if (!offer_failure(job, failure)) shm::deallocate(failure);
@@ -75,7 +77,8 @@ Lease settle_chunk(const PoolState& pool, Job& job, const WorkerSlot& slot, Leas
     lease.resume = (announced & ~Cursor::batch_flag) - first;
     lease.attempt = std::min(lease.attempt + 1, Lease::max_attempt);
   } else {
-    record_crash(job, announced, lease.attempt, pid, status);
+    const bool overdue = slot.overdue.load(std::memory_order_acquire) != 0;
+    record_crash(job, announced, lease.attempt, pid, status, overdue);
     // Items after a failure need not begin, unless the job keeps going.
     const std::uint64_t end = std::min(first + job.chunk, job.items);
     const bool goes_on = job.keep_going != 0 && announced + 1 < end;

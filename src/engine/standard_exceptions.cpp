@@ -69,7 +69,7 @@ Codec by_parts(void (*raise)(const Received&)) {
   return {typeid(E), {typeid(Placed<E>), typeid(PlacedWithText<E>)}, raise, copy_with_text<E>};
 }
 
-// Categories that have the same meaning in every process; another one arrives as the first.
+// Categories that have the same meaning in every process.
 const std::error_category* const categories[] = {&std::generic_category(), &std::system_category(),
                                                  &std::iostream_category(),
                                                  &std::future_category()};
@@ -78,11 +78,11 @@ std::uint32_t find_category(const std::error_category& category) noexcept {
   for (std::uint32_t i = 0; i < std::size(categories); ++i) {
     if (*categories[i] == category) return i;
   }
-  return 0;
+  return static_cast<std::uint32_t>(std::size(categories));
 }
 
 std::error_code code_of(const Received& in) noexcept {
-  return {in.parts.code, *categories[in.parts.category % std::size(categories)]};
+  return {in.parts.code, *categories[in.parts.category]};
 }
 
 void raise_system_error(const Received& in) {
@@ -139,6 +139,7 @@ const Codec codecs[] = {
     by_text<PoolClosed>(),
     by_text<Cancelled>(),
     by_text<TimeoutError>(),
+    by_text<TaskTimeout>(),
     by_text<BrokenPool>(),
     by_text<SharedMemoryError>(),
     by_parts<StartError>(raise_start_error),
@@ -169,6 +170,8 @@ StandardParts standard_parts(const std::exception& error, std::string& detail) {
   if (const auto* system = dynamic_cast<const std::system_error*>(&error)) {
     parts.code = system->code().value();
     parts.category = find_category(system->code().category());
+    // A code of a category that only its own process knows would mean something else here.
+    if (parts.category == std::size(categories)) parts.codec = std::size(codecs);
   } else if (const auto* future = dynamic_cast<const std::future_error*>(&error)) {
     parts.code = future->code().value();
   } else if (const auto* regex = dynamic_cast<const std::regex_error*>(&error)) {

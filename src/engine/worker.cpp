@@ -219,16 +219,17 @@ std::uint64_t Worker::run_chunk(Job& job, std::uint64_t chunk, Lease lease) {
   }
   cursor.attempt_ = lease.attempt;
   cursor.keep_going_ = job.keep_going != 0;
+  cursor.limit_ = job.time_limit;
   // A chunk that somebody died in is run one by one, and so is the rest of a job that goes on.
-  const bool may_batch = job.may_rerun != 0 && lease.attempt == 0 &&
+  const bool may_batch = job.may_rerun != 0 && lease.attempt == 0 && job.time_limit == 0 &&
                          (!cursor.keep_going_ || job.recount.load(std::memory_order_relaxed) == 0);
   cursor.choose_at_ = may_batch ? cursor.begin_ : max_items;
-  cursor.decide_at_ = cursor.choose_at_;
+  cursor.decide_at_ = job.time_limit == 0 ? cursor.choose_at_ : 0;
   // Not before the slot names the job: the log lives as long as that.
   const TraceLog* log = pool_.trace.load(std::memory_order_seq_cst);
   if (log != nullptr) cursor.record(log->rings[index_]);
   run_items(job, job.code, cursor);
-  if (log != nullptr) cursor.end_record();
+  cursor.finish();
   const std::uint64_t count = cursor.end_ - cursor.begin_;
   slot_.tasks.store(slot_.tasks.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
   if (tasks_left_ != no_item) tasks_left_ -= std::min(count, tasks_left_);

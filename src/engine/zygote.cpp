@@ -4,6 +4,7 @@
 #include "engine/domain.hpp"
 #include "engine/guardian.hpp"
 #include "engine/launch.hpp"
+#include "engine/supervision.hpp"
 #include "engine/worker.hpp"
 #include "process/process.hpp"
 #include "process/spawn_launcher.hpp"
@@ -88,8 +89,12 @@ class Zygote {
     bool complete = report.error == 0;
     bool program_lives = true;
     while (complete || report.error == 0) {
-      if (!wait(complete && !interrupting_ ? -1 : retry_after_ms, program_lives)) break;
-      if (interrupting_) interrupting_ = !interrupt_workers();
+      const auto deadline = until_next_deadline(pool_, monotonic_now());
+      const bool is_settled = complete && all_ended_;
+      if (!wait(is_settled ? static_cast<int>(deadline.count()) : retry_after_ms, program_lives)) {
+        break;
+      }
+      all_ended_ = end_whoever_has_to();
       reap();
       complete = is_broken() || start_missing().error == 0;
     }
@@ -126,45 +131,23 @@ class Zygote {
     char request = 0;
     ssize_t size = 0;
     while ((size = recv(settings_.control, &request, sizeof request, MSG_DONTWAIT)) > 0) {
-      interrupting_ = true;
     }
     return size < 0 && (errno == EAGAIN || errno == EINTR);
   }
 
-  // False: somebody could not be stopped just now.
-  bool interrupt_workers() {
+  // Ends those that run a cancelled job or have had their time. False: somebody could not be
+  // stopped just now.
+  bool end_whoever_has_to() {
     bool all = true;
     for (std::uint32_t index = 0; index < pool_.workers; ++index) {
-      if (names_interrupted_job(index)) all &= interrupt(index);
+      if (may_have_to_end(pool_, index, monotonic_now())) all &= end_if_it_has_to(index);
     }
     return all;
   }
 
-  const Job* named_job(std::uint32_t index) const noexcept {
-    const std::uint32_t named = pool_.slots[index].job.load(std::memory_order_seq_cst);
-    if (named == 0) return nullptr;
-    const Job& job = pool_.job(named - 1);
-    return job.generation.load(std::memory_order_seq_cst) % 2 == 1 ? &job : nullptr;
-  }
-
-  bool names_interrupted_job(std::uint32_t index) const noexcept {
-    const Job* job = named_job(index);
-    return job != nullptr && job->interrupted.load(std::memory_order_acquire) != 0;
-  }
-
-  // Requires: the worker is stopped, so that the job which it names stays.
-  bool runs_interrupted_job(std::uint32_t index) const noexcept {
-    if (!names_interrupted_job(index)) return false;
-    const Job& job = *named_job(index);
-    const std::uint64_t chunk = pool_.slots[index].chunk.load(std::memory_order_acquire);
-    if (chunk >= job.chunks) return false;
-    const Lease lease = Lease::unpack(job.leases[chunk].load(std::memory_order_acquire));
-    return lease.state == Lease::run && lease.owner == index + 1;
-  }
-
   // A worker that runs may be at another task by the time that a signal reaches it. So it is
-  // stopped first, and killed only where it has stopped in the job. False: ask again.
-  bool interrupt(std::uint32_t index) {
+  // stopped first, and killed only for what it is at then. False: ask again.
+  bool end_if_it_has_to(std::uint32_t index) {
     const MemberId id = workers_[index];
     const Member& member = shm::members()[id.slot];
     if (member.epoch.load() != id.epoch || member.state.load() != Member::live) return true;
@@ -182,7 +165,9 @@ class Zygote {
       return true;
     }
     const bool stopped = changed == pid;
-    kill(pid, stopped && runs_interrupted_job(index) ? SIGKILL : SIGCONT);
+    const Verdict verdict = stopped ? judge(pool_, index, monotonic_now()) : Verdict::goes_on;
+    if (verdict == Verdict::overdue) pool_.slots[index].overdue.store(1, std::memory_order_release);
+    kill(pid, verdict == Verdict::goes_on ? SIGCONT : SIGKILL);
     return stopped;
   }
 
@@ -221,6 +206,7 @@ class Zygote {
     member.pool.store(reinterpret_cast<std::uint64_t>(&pool_), std::memory_order_release);
     WorkerSlot& slot = pool_.slots[index];
     slot.is_ready.store(0, std::memory_order_relaxed);
+    slot.overdue.store(0, std::memory_order_relaxed);
     try {
       const pid_t pid = starts_afresh() ? launch_worker(index, id) : fork_worker(index, id);
       slot.pid.store(pid, std::memory_order_relaxed);
@@ -375,7 +361,7 @@ class Zygote {
   std::vector<std::string> environment_;
   Descriptor signals_;
   std::uint32_t unready_ends_ = 0;
-  bool interrupting_ = false;
+  bool all_ended_ = true;  // that had to be
 };
 
 std::uint32_t workers_around = 0;

@@ -14,7 +14,7 @@ namespace procyon::engine {
 
 struct ZygoteSettings {
   base::Descriptor program;  ///< pidfd of the process that made the pool
-  int control;  ///< a socket to it; its end is the zygote's, a byte means `interrupted` jobs
+  int control;  ///< a socket to it; its end is the zygote's, a byte means: look at the workers
   int bell;     ///< the guardian's
   Settings pool;
 };

@@ -85,6 +85,13 @@ class WorkerCrashed : public Error {
   unsigned attempt_;
 };
 
+/// The task ran longer than PoolOptions::task_timeout or MapOptions::timeout allow. Its process was
+/// killed; a thread had it run to its end.
+class TaskTimeout : public Error {
+ public:
+  using Error::Error;
+};
+
 /// The pool lost the processes that keep it alive and cannot replace them.
 class BrokenPool : public Error {
  public:

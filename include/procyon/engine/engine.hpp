@@ -36,8 +36,9 @@ struct Settings {
   std::size_t blas_threads = 1;  ///< per worker; 0: left alone
   bool pin_cpus = false;
   StartMethod start_method = StartMethod::automatic;
-  std::size_t max_tasks_per_child = 0;  ///< of a process; 0: any number
-  const char* environment = nullptr;    ///< of workers started afresh: "NAME=value", 0, ...
+  std::size_t max_tasks_per_child = 0;       ///< of a process; 0: any number
+  std::chrono::nanoseconds task_timeout{0};  ///< of jobs that have no limit of their own; 0: none
+  const char* environment = nullptr;         ///< of workers started afresh: "NAME=value", 0, ...
   std::size_t environment_bytes = 0;
 };
 
@@ -57,6 +58,7 @@ struct JobSpec {
   bool may_rerun = false;     ///< running an item twice gives the same result
   bool keep_going = false;    ///< an item that fails keeps no other from being run
   bool whole_chunks = false;  ///< a chunk is run by one worker from its beginning to its end
+  std::chrono::nanoseconds time_limit{0};  ///< of each item; 0: the pool's
   /// Told after each chunk where the caller runs the job itself. May be null.
   ProgressListener* listener = nullptr;
   std::array<CodeToken, 2> functions = {};  ///< that the payload names; 0: none

@@ -45,7 +45,15 @@ CodeToken register_function(std::uintptr_t address);
 /// an `std::exception_ptr`.
 struct Failure {
   /// `closed` and those after it are failures of all items of a job that have not ended.
-  enum class Kind : std::uint32_t { encoded, original, crashed, closed, broken, cancelled };
+  enum class Kind : std::uint32_t {
+    encoded,
+    original,
+    crashed,
+    timed_out,
+    closed,
+    broken,
+    cancelled
+  };
   Failure* next;  ///< one that was recorded before
   std::uint64_t item;
   std::int32_t pid;
@@ -53,6 +61,7 @@ struct Failure {
   Kind kind;
   std::int32_t status;  ///< as waitpid gives it; of `crashed`
   std::uint64_t size;   ///< bytes that follow
+  std::int64_t limit;   ///< nanoseconds; of `timed_out`
   const unsigned char* bytes() const noexcept {
     return reinterpret_cast<const unsigned char*>(this + 1);
   }
@@ -73,7 +82,7 @@ class Cursor {
   /// Announces items [item, returned); returns `item` itself when no more of them are needed.
   std::uint64_t announce(std::uint64_t item) noexcept {
     if (stop_->load(std::memory_order_relaxed) <= item) return item;
-    if (item >= decide_at_) decide(item);
+    if (item >= decide_at_ && !decide(item)) return item;
     // Release: whatever the items before this one wrote is there when this word is.
     announced_->store(item | (batch_ > 1 ? batch_flag : 0), std::memory_order_release);
     return item + batch_ < end_ ? item + batch_ : end_;
@@ -98,16 +107,18 @@ class Cursor {
 
  private:
   friend class Worker;
-  void decide(std::uint64_t item) noexcept;
+  bool decide(std::uint64_t item) noexcept;
+  void end_item(std::uint64_t next, std::int64_t now) noexcept;
+  void fail_late(std::uint64_t item) noexcept;
+  void report(Failure* failure, std::uint64_t item) noexcept;
   void choose(std::uint64_t item) noexcept;
   void record(TraceRing& ring) noexcept;
-  void end_event(std::uint64_t item, std::int64_t now) noexcept;
-  void end_record() noexcept;
+  void finish() noexcept;
 
   std::uint64_t begin_ = 0;
   std::uint64_t end_ = 0;
   std::uint64_t batch_ = 1;
-  std::uint64_t decide_at_ = 0;  // where `choose` is to be called; 0 while tasks are recorded
+  std::uint64_t decide_at_ = 0;  // where to look closer; 0: at every item
   std::uint64_t choose_at_ = 0;
   std::int64_t started_ = 0;
   std::atomic<std::uint64_t>* announced_ = nullptr;
@@ -117,6 +128,9 @@ class Cursor {
   TraceRing* ring_ = nullptr;
   TraceEvent* event_ = nullptr;  // of the items that were announced last
   TraceThread thread_ = {};
+  std::int64_t limit_ = 0;  // nanoseconds that an item may take; 0: any
+  std::int64_t began_ = 0;  // when `timed_item_` was announced; 0: nobody cares any more
+  std::uint64_t timed_item_ = 0;
   std::uint32_t attempt_ = 0;
   bool keep_going_ = false;
 };

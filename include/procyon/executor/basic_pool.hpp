@@ -178,8 +178,10 @@ class BasicPool {
     const bool apart = begins_after(from, to) || begins_after(to, from);
     using Source = detail::Elements<T>;
     using P = detail::Payload<Spread::no, std::decay_t<F>, detail::InPlace<isolated, R>, Source>;
-    const detail::JobSpec spec{
-        .items = from.size(), .chunk = options.chunk_size, .may_rerun = !isolated || apart};
+    const detail::JobSpec spec{.items = from.size(),
+                               .chunk = options.chunk_size,
+                               .may_rerun = !isolated || apart,
+                               .time_limit = detail::item_limit(options)};
     auto task = launcher_.template launch<P>(
         std::forward<F>(f), detail::InPlace<isolated, R>{to.data()}, spec,
         std::tuple(Source{from.data(), from.size(), nullptr}), from.size());
@@ -243,12 +245,7 @@ class BasicPool {
 
  protected:
   explicit BasicPool(const PoolOptions& options)
-      : launcher_(std::make_shared<engine::Engine>(
-            domain, engine::Settings{.workers = options.processes,
-                                     .blas_threads = options.blas_threads,
-                                     .pin_cpus = options.pin_cpus,
-                                     .start_method = options.start_method,
-                                     .max_tasks_per_child = options.max_tasks_per_child})) {
+      : launcher_(std::make_shared<engine::Engine>(domain, detail::settings_of(options))) {
     engine().set_name(options.name);
     options.initializer.start(engine());
   }

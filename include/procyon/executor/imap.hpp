@@ -32,6 +32,7 @@ class ImapState {
         f_(std::move(f)),
         xs_(std::move(xs)),
         chunk_(std::max<std::size_t>(options.chunk_size, 1)),
+        limit_(item_limit(options)),
         order_(order),
         most_(2 * launcher_.engine().size()) {}
   ImapState(const ImapState&) = delete;
@@ -153,7 +154,7 @@ class ImapState {
     Held source(launcher_.engine(),
                 make_source_of<Launcher<domain>::isolated>(launcher_.engine(), values));
     return launcher_.pending_all(launcher_.template start<Spread::no, Keep::outcomes>(
-        f_, MapOptions{.chunk_size = count}, std::tuple(std::move(source))));
+        f_, MapOptions{.chunk_size = count, .timeout = limit_}, std::tuple(std::move(source))));
   }
 
   Piece take_piece() {
@@ -175,6 +176,7 @@ class ImapState {
   F f_;
   V xs_;
   std::size_t chunk_;
+  std::chrono::nanoseconds limit_;
   Order order_;
   std::size_t most_;
   std::optional<std::ranges::iterator_t<V>> at_;

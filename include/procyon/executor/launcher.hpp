@@ -82,6 +82,7 @@ class Launcher {
     // Items whose results are kept may be run again after a death; others may have effects.
     spec.may_rerun = has_results || !isolated;
     spec.keep_going = keep == Keep::outcomes;
+    spec.time_limit = item_limit(options);
     spec.listener = bar != nullptr && bar->active() ? bar : nullptr;
     const Sink sink(*engine_, spec.items);
     return launch<Payload<spread, G, Sink, Sources...>>(std::forward<F>(f), sink, spec,
