@@ -1,5 +1,6 @@
 #include "engine/launch.hpp"
 
+#include "base/start_channel.hpp"
 #include "engine/guardian.hpp"
 #include "engine/threads.hpp"
 #include "engine/zygote.hpp"
@@ -193,7 +194,7 @@ Launch launch_for(Role role, shm::MemberId id) noexcept {
 }
 
 void require_init_first() {
-  if (!process::awaits_init()) return;
+  if (!base::awaits_init()) return;
   throw StartError("init", 0,
                    "this process was started for another one, and got past the place where "
                    "procyon::init(argc, argv); has to be: the first statement of main");
@@ -227,7 +228,7 @@ void init(int, const char* const*) {
   engine::Starter& mine = engine::starter();
   if (mine.initialised) return;
   mine.initialised = true;
-  if (const process::Descriptor channel = process::take_start_channel()) {
+  if (const process::Descriptor channel = base::take_start_channel()) {
     run_started_process(channel);
   }
   // With threads of other code a copy of this process might find their locks locked: then the

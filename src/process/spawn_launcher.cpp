@@ -1,5 +1,6 @@
 #include "process/spawn_launcher.hpp"
 
+#include "base/start_channel.hpp"
 #include "process/process.hpp"
 
 #include <procyon/base/errors.hpp>
@@ -13,11 +14,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <charconv>
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>
@@ -27,8 +25,6 @@ namespace procyon::process {
 namespace {
 
 namespace v2 = boost::process::v2;
-
-constexpr const char* channel_variable = "PROCYON_START_CHANNEL";
 
 // A step of the launcher in the child: everything of ours is closed on exec, but for this one.
 // (posix::bind_fd of Boost 1.81 returns nothing where a value is expected.)
@@ -73,18 +69,11 @@ std::string own_executable() {
   return path.native();
 }
 
-const char* channel_of_environment() noexcept { return std::getenv(channel_variable); }
-
-std::atomic<bool>& waiting() noexcept {
-  static std::atomic<bool> state{channel_of_environment() != nullptr};
-  return state;
-}
-
 }  // namespace
 
 pid_t start_afresh(const Descriptor& channel, const std::string& name,
                    std::vector<std::string> environment) {
-  environment.push_back(std::string(channel_variable) + "=" + std::to_string(channel.get()));
+  environment.push_back(std::string(base::start_channel_variable) + "=" + std::to_string(channel.get()));
   std::vector<const char*> pointers;
   pointers.reserve(environment.size() + 1);
   for (const std::string& entry : environment) pointers.push_back(entry.c_str());
@@ -112,24 +101,6 @@ std::vector<std::string> current_environment() {
     all.emplace_back(*entry);
   }
   return all;
-}
-
-bool awaits_init() noexcept { return waiting().load(std::memory_order_relaxed); }
-
-Descriptor take_start_channel() {
-  if (!waiting().exchange(false)) return {};
-  const std::string_view text = channel_of_environment();
-  int fd = -1;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), fd);
-  int type = 0;
-  socklen_t size = sizeof type;
-  const bool valid = error == std::errc{} && end == text.data() + text.size() &&
-                     getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
-                     type == SOCK_SEQPACKET;
-  unsetenv(channel_variable);
-  if (!valid) return {};
-  fcntl(fd, F_SETFD, FD_CLOEXEC);
-  return Descriptor(fd);
 }
 
 }  // namespace procyon::process

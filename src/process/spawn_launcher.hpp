@@ -19,10 +19,4 @@ pid_t start_afresh(const Descriptor& channel, const std::string& name,
 /// The environment of this process.
 std::vector<std::string> current_environment();
 
-/// Whether this process was started so and has not called init() yet: main's own body, or a
-/// static initialiser, runs before it.
-bool awaits_init() noexcept;
-/// The channel, once; empty in a process that was not started so.
-Descriptor take_start_channel();
-
 }  // namespace procyon::process

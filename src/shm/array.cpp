@@ -6,11 +6,13 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <set>
 #include <stdexcept>
 
 #include <procyon/base/errors.hpp>
 #include <procyon/shm/heap.hpp>
 
+#include "base/start_channel.hpp"
 #include "shm/files.hpp"
 #include "shm/local.hpp"
 #include "shm/reservation.hpp"
@@ -42,6 +44,13 @@ std::size_t checked_bytes(std::size_t count, std::size_t size, std::size_t offse
   return offset + count * size;
 }
 
+// What static initialisers have made in a process that will get its heap by init(). They run on one
+// thread.
+std::set<SharedBlock*>& early_blocks() noexcept {
+  static std::set<SharedBlock*>& the_one = *new std::set<SharedBlock*>;
+  return the_one;
+}
+
 void destroy(SharedObject* object) noexcept {
   if (object->mapping != nullptr) shm::unmap_file(object->mapping);
   object->~SharedObject();
@@ -60,6 +69,7 @@ SharedBlock::SharedBlock(std::size_t count, std::size_t size, std::size_t align)
   data_ = static_cast<char*>(block) + offset;
   tag_ = my_tag();
   shm::give(block);
+  note_early();
 }
 
 SharedBlock SharedBlock::map_file(int fd, std::size_t bytes, std::size_t offset) {
@@ -103,6 +113,7 @@ void SharedBlock::refer_to(const SharedBlock& other) noexcept {
   if (object_ != nullptr && is_counted()) {
     object_->count.fetch_add(1, std::memory_order_relaxed);
   }
+  note_early();
 }
 
 void SharedBlock::take(SharedBlock& other) noexcept {
@@ -114,9 +125,11 @@ void SharedBlock::take(SharedBlock& other) noexcept {
   }
   data_ = std::exchange(other.data_, nullptr);
   object_ = std::exchange(other.object_, nullptr);
+  note_early();
 }
 
 void SharedBlock::reset() noexcept {
+  if (base::awaits_init()) early_blocks().erase(this);
   SharedObject* object = std::exchange(object_, nullptr);
   data_ = nullptr;
   // Release: this process is done with the elements; acquire: so is everybody else.
@@ -124,6 +137,24 @@ void SharedBlock::reset() noexcept {
       object->count.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     destroy(object);
   }
+}
+
+void SharedBlock::note_early() noexcept {
+  if (base::awaits_init()) early_blocks().insert(this);
+}
+
+void SharedBlock::void_early() noexcept {
+  for (SharedBlock* block : early_blocks()) {
+    block->data_ = reinterpret_cast<void*>(made_void);  // NOLINT(performance-no-int-to-ptr)
+    block->object_ = nullptr;
+  }
+  early_blocks().clear();
+}
+
+void SharedBlock::throw_void() {
+  throw NotShareable(
+      "this handle was made by a static initialiser of a process that was started afresh, and has "
+      "nothing of the program's: capture the program's handle, or pass it");
 }
 
 void throw_bad_index(std::size_t index, std::size_t size) {

@@ -1,5 +1,7 @@
 #include "shm/attachment.hpp"
 
+#include <procyon/shm/array.hpp>
+
 #include "shm/files.hpp"
 #include "shm/local.hpp"
 #include "shm/opening.hpp"
@@ -25,6 +27,7 @@ void leave_heap() noexcept {
 }
 
 void attach_heap(base::Descriptor fd, const HeapTicket& ticket, MemberId id) {
+  detail::SharedBlock::void_early();
   leave_heap();
   watch_forks();
   map_existing(fd.get(), ticket);

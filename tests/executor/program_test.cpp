@@ -153,6 +153,13 @@ TEST_CASE("a fork server that dies is replaced by one that is started afresh", "
   CHECK(program.wait_for_all() == 0);
 }
 
+TEST_CASE("a handle that a static initialiser made in a worker started afresh is refused there",
+          "[process]") {
+  Program program("static");
+  CHECK(program.read_all() == "7 7\n7 7\nrefused 7\n");
+  CHECK(program.wait_for_all() == 0);
+}
+
 TEST_CASE("a program that makes its Pool before init() is told so, and forks no bomb",
           "[process]") {
   for (const char* mode : {"without", "late"}) {

@@ -23,6 +23,9 @@ struct SharedObject;
 /// global handle in a child cannot free the parent's memory. One that lies in the shared heap
 /// itself counts for everybody, whoever destroys it. A process that dies holding references leaves
 /// them counted until the heap closes.
+///
+/// One that a static initialiser made in a process started afresh is not the program's, whose heap
+/// that process has from init() on: it is made void then, and `data` throws NotShareable.
 class SharedBlock {
  public:
   SharedBlock() noexcept = default;
@@ -38,14 +41,22 @@ class SharedBlock {
   SharedBlock& operator=(SharedBlock&& other) noexcept;
   ~SharedBlock() { reset(); }
 
-  void* data() const noexcept { return data_; }
+  void* data() const {
+    if (reinterpret_cast<std::uintptr_t>(data_) == made_void) throw_void();
+    return data_;
+  }
   void reset() noexcept;
+  /// Voids whatever was made before init() in this process.
+  static void void_early() noexcept;
 
  private:
   bool is_counted() const noexcept;
   void refer_to(const SharedBlock& other) noexcept;
   void take(SharedBlock& other) noexcept;
+  void note_early() noexcept;
+  [[noreturn]] static void throw_void();
 
+  static constexpr std::uintptr_t made_void = 1;  // where no memory is
   void* data_ = nullptr;
   SharedObject* object_ = nullptr;
   std::uint64_t tag_ = 0;  // the process that it counts for
@@ -107,21 +118,21 @@ class ArrayHandle {
   }
   ~ArrayHandle() = default;
 
-  T* data() const noexcept { return static_cast<T*>(block_.data()); }
+  T* data() const { return static_cast<T*>(block_.data()); }
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
-  T* begin() const noexcept { return data(); }
-  T* end() const noexcept { return data() + size_; }
+  T* begin() const { return data(); }
+  T* end() const { return data() + size_; }
   /// Unchecked.
-  T& operator[](std::size_t index) const noexcept { return data()[index]; }
+  T& operator[](std::size_t index) const { return data()[index]; }
   /// Throws std::out_of_range.
   T& at(std::size_t index) const {
     if (index >= size_) throw_bad_index(index, size_);
     return data()[index];
   }
-  T& front() const noexcept { return data()[0]; }
-  T& back() const noexcept { return data()[size_ - 1]; }
-  std::span<T> span() const noexcept { return {data(), size_}; }
+  T& front() const { return data()[0]; }
+  T& back() const { return data()[size_ - 1]; }
+  std::span<T> span() const { return {data(), size_}; }
 
  protected:
   const SharedBlock& block() const noexcept { return block_; }
@@ -146,6 +157,8 @@ class Array;
 /// process wrote before a task ended, or began, is visible after that to whoever awaits, or runs,
 /// it. A death in the middle of writing leaves elements as far as they were written.
 /// A handle that was moved from, or made without arguments, or of no elements, refers to nothing.
+/// In a process started afresh (StartMethod::spawn) one that a static initialiser made there has no
+/// elements that the program knows: using it throws NotShareable; capture it, or pass it.
 /// Constructors throw SharedMemoryError.
 template <class T>
 class RawArray : public detail::ArrayHandle<T> {
