@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "processes.hpp"
+#include "sanitized.hpp"
 
 using processes::eventually;
 using procyon::Array;
@@ -166,8 +167,9 @@ TEST_CASE("a pool whose zygote is stopped can be ended", "[process]") {
 }
 
 TEST_CASE("pools and worker replacements use up no descriptors", "[process]") {
+  constexpr int rounds = is_sanitized ? 40 : 200;
   const auto before = processes::count_descriptors();
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     Pool pool(1);
     if (round % 10 == 0) CHECK(pool.apply([] { return 1; }) == 1);
   }
@@ -183,7 +185,7 @@ TEST_CASE("pools and worker replacements use up no descriptors", "[process]") {
                            std::filesystem::directory_iterator());
     };
     const auto zygote_before = in_zygote();
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < rounds; ++i) {
       CHECK_THROWS_AS(pool.apply([] { _exit(1); }), procyon::WorkerCrashed);
     }
     CHECK(pool.apply(&processes::count_descriptors) == in_worker);

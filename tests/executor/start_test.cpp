@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "processes.hpp"
+#include "sanitized.hpp"
 #include "shm/members.hpp"
 
 using Catch::Matchers::Contains;
@@ -88,7 +89,7 @@ TEST_CASE("beside another thread a pool is made of the image from init()", "[pro
 }
 
 TEST_CASE("a thread that was joined just now does not count", "[process]") {
-  for (int i = 0; i < 300; ++i) {
+  for (int i = 0; i < (is_sanitized ? 50 : 300); ++i) {
     std::thread([] {}).join();
     REQUIRE_NOTHROW(Pool(1));
   }
@@ -194,7 +195,7 @@ TEST_CASE("a heap too small for a pool is an error, and leaves nothing", "[proce
     const Variable variable("PROCYON_SHARED_MEMORY", (std::to_string(kib) + "K").c_str());
     INFO(kib << " KiB");
     try {
-      const int one = Pool(64).apply([] { return 1; });
+      const int one = Pool(is_sanitized ? 8 : 64).apply([] { return 1; });
       CHECK(one == 1);
     } catch (const procyon::SharedMemoryError& error) {
       ++refused;

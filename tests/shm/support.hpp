@@ -15,6 +15,7 @@
 
 #include <procyon/shm/heap.hpp>
 
+#include "sanitized.hpp"
 #include "shm/extents.hpp"
 #include "shm/members.hpp"
 #include "shm/reservation.hpp"
@@ -23,14 +24,6 @@
 namespace heap_test {
 
 namespace shm = procyon::shm;
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool is_sanitized = true;  // a fork takes many times as long
-#elif defined(__has_feature)
-constexpr bool is_sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool is_sanitized = false;
-#endif
 
 /// Forks; the child's exit status is 0 where `body` returns true, 1 where false, 2: it threw.
 template <class Body>

@@ -27,6 +27,14 @@ struct WorkerInfo {
   std::uint64_t restarts = 0;  ///< processes that were in this place before
 };
 
+/// All workers of a pool together.
+struct PoolStats {
+  std::size_t workers = 0;
+  std::size_t busy = 0;        ///< of them
+  std::uint64_t tasks = 0;     ///< done
+  std::uint64_t restarts = 0;  ///< worker processes that were replaced
+};
+
 namespace engine {
 
 enum class Domain { processes, threads, caller };

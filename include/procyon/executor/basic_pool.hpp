@@ -68,6 +68,17 @@ class BasicPool {
   /// What each worker is and has done: as it was a moment ago.
   std::vector<WorkerInfo> workers() const { return engine().workers(); }
 
+  /// The same, added up.
+  PoolStats stats() const {
+    PoolStats all{.workers = size()};
+    for (const WorkerInfo& worker : workers()) {
+      all.busy += worker.is_busy ? 1 : 0;
+      all.tasks += worker.tasks;
+      all.restarts += worker.restarts;
+    }
+    return all;
+  }
+
   /// f(x) for every x, in order: std::vector<R>, or nothing where R is void.
   template <class F, std::ranges::input_range Range>
   auto map(F&& f, Range&& xs, MapOptions options) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "catch.hpp"
+#include "sanitized.hpp"
 
 namespace contract {
 

@@ -131,4 +131,9 @@ TEMPLATE_TEST_CASE("what workers have done is counted", CONTRACT_TAGS, CONTRACT_
   }
   CHECK(tasks == 1000);
   CHECK(pool.workers().size() == pool.size());
+  CHECK(pool.stats().workers == pool.size());
+  CHECK(pool.stats().tasks == 1000);
+  CHECK(pool.stats().restarts == 0);
+  CHECK_THROWS_AS(pool.apply([] { throw std::domain_error("bad"); }), std::domain_error);
+  CHECK(pool.stats().tasks == 1001);
 }
