@@ -101,19 +101,22 @@ MemberId reserve_member(MemberKind kind) noexcept {
 
 void become_member(MemberId id) noexcept {
   Member& member = members()[id.slot];
+  // A zygote is LIVE once it can be signalled, and says so itself.
+  const bool waits = member.kind.load() == static_cast<std::uint32_t>(MemberKind::zygote);
   // Whoever reserved the slot has died and recovery has taken it back: this process is not wanted.
-  const Member::State state = state_of(member);
-  const bool is_wanted = state == Member::starting || state == Member::live;
-  if (!is_wanted || member.epoch.load(std::memory_order_acquire) != id.epoch) _exit(1);
+  const auto require_wanted = [&](std::uint32_t state) {
+    const bool is_wanted = (state & 0xff) == Member::starting || state == Member::live;
+    if (!is_wanted || member.epoch.load(std::memory_order_acquire) != id.epoch) _exit(1);
+  };
+  std::uint32_t state = member.state.load(std::memory_order_acquire);
+  require_wanted(state);
   reset_local();
   reset_files();
   member.pid.store(getpid(), std::memory_order_relaxed);
   member.start_time.store(process::start_time(getpid()), std::memory_order_relaxed);
-  std::uint32_t expected = member.state.load(std::memory_order_relaxed);
-  // A zygote is LIVE once it can be signalled, and says so itself.
-  const auto zygote = static_cast<std::uint32_t>(MemberKind::zygote);
-  if ((expected & 0xff) == Member::starting && member.kind.load() != zygote) {
-    member.state.compare_exchange_strong(expected, Member::live, std::memory_order_acq_rel);
+  while (state != Member::live && !waits &&
+         !member.state.compare_exchange_weak(state, Member::live, std::memory_order_acq_rel)) {
+    require_wanted(state);
   }
   self_word.store(block_word(id), std::memory_order_relaxed);
   is_stranger.store(false, std::memory_order_relaxed);

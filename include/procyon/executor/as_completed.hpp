@@ -2,9 +2,9 @@
 #pragma once
 
 #include <procyon/executor/async_result.hpp>
+#include <procyon/executor/single_pass.hpp>
 
 #include <chrono>
-#include <cstddef>
 #include <deque>
 #include <iterator>
 #include <memory>
@@ -34,7 +34,7 @@ class Arrivals {
     if (arrived_.empty()) look();
   }
   bool at_end() const noexcept { return arrived_.empty(); }
-  Result& front() const noexcept { return *arrived_.front(); }
+  Result& value() const noexcept { return *arrived_.front(); }
 
  private:
   // Waits until something has arrived, unless nothing is left.
@@ -62,27 +62,7 @@ template <std::ranges::view V>
 class AsCompletedView : public std::ranges::view_base {
  public:
   using Result = std::remove_reference_t<std::ranges::range_reference_t<V>>;
-
-  class Iterator {
-   public:
-    using iterator_concept = std::input_iterator_tag;
-    using difference_type = std::ptrdiff_t;
-    using value_type = std::remove_const_t<Result>;
-
-    explicit Iterator(detail::Arrivals<Result>& arrivals) noexcept : arrivals_(&arrivals) {}
-    Result& operator*() const noexcept { return arrivals_->front(); }
-    Iterator& operator++() {
-      arrivals_->advance();
-      return *this;
-    }
-    void operator++(int) { arrivals_->advance(); }
-    friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept {
-      return at.arrivals_->at_end();
-    }
-
-   private:
-    detail::Arrivals<Result>* arrivals_;
-  };
+  using Iterator = detail::SinglePassIterator<detail::Arrivals<Result>, Result>;
 
   explicit AsCompletedView(V results) : results_(std::make_unique<V>(std::move(results))) {
     std::vector<Result*> waiting;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <procyon/executor/launcher.hpp>
+#include <procyon/executor/single_pass.hpp>
 
 #include <chrono>
 #include <cstddef>
@@ -201,26 +202,7 @@ class ImapState {
 template <class State>
 class ImapView : public std::ranges::view_base {
  public:
-  class Iterator {
-   public:
-    using iterator_concept = std::input_iterator_tag;
-    using difference_type = std::ptrdiff_t;
-    using value_type = detail::Kept<typename State::R>;
-
-    explicit Iterator(State& state) noexcept : state_(&state) {}
-    value_type& operator*() const { return state_->value(); }
-    Iterator& operator++() {
-      state_->advance();
-      return *this;
-    }
-    void operator++(int) { state_->advance(); }
-    friend bool operator==(const Iterator& at, std::default_sentinel_t) noexcept {
-      return at.state_->at_end();
-    }
-
-   private:
-    State* state_;
-  };
+  using Iterator = detail::SinglePassIterator<State, detail::Kept<typename State::R>>;
 
   explicit ImapView(std::unique_ptr<State> state) noexcept : state_(std::move(state)) {}
 
