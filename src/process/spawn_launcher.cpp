@@ -73,7 +73,8 @@ std::string own_executable() {
 
 pid_t start_afresh(const Descriptor& channel, const std::string& name,
                    std::vector<std::string> environment) {
-  environment.push_back(std::string(base::start_channel_variable) + "=" + std::to_string(channel.get()));
+  environment.push_back(std::string(base::start_channel_variable) + "=" +
+                        std::to_string(channel.get()));
   std::vector<const char*> pointers;
   pointers.reserve(environment.size() + 1);
   for (const std::string& entry : environment) pointers.push_back(entry.c_str());
