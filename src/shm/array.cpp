@@ -46,7 +46,7 @@ std::size_t checked_bytes(std::size_t count, std::size_t size, std::size_t offse
 
 // What static initialisers have made in a process that will get its heap by init(). They run on one
 // thread.
-std::set<SharedBlock*>& early_blocks() noexcept {
+std::set<SharedBlock*>& early_blocks() {
   static std::set<SharedBlock*>& the_one = *new std::set<SharedBlock*>;
   return the_one;
 }
