@@ -382,6 +382,7 @@ int run_zygote(PoolState& pool, ZygoteSettings settings) {
 int run_worker(PoolState& pool, const WorkerSettings& settings) {
   if (!process::set_up_child("procyon-worker", settings.zygote)) return 0;
   process::ignore_terminal_signals();
+  process::empty_standard_input();
   GuardianShare::use_program_guardian(settings.bell);
   workers_around = pool.workers;
   if (settings.pool.pin_cpus) pin_to_cpu(settings.index);

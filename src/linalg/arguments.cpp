@@ -1,5 +1,7 @@
 #include "linalg/arguments.hpp"
 
+#include <procyon/shm/heap.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -169,6 +171,14 @@ void check_aliasing(Element element, const Operand& a, const Operand& b, const O
         "keeps them apart",
         describe("C", c), c.stride, c.ld, c.rows * c.ld);
   }
+}
+
+void check_writable(Element element, const Operand& c) {
+  if (!shm::is_read_only(c.data, extent(c, c.count) * size_of(element))) return;
+  refuse(
+      "{}, in a file that load_npy mapped, which can only be read; give C a procyon::Array of its "
+      "own, or the copy that the file's array makes: data.clone()",
+      describe("C", c));
 }
 
 }  // namespace procyon::linalg

@@ -26,6 +26,10 @@ GemmShape check_arguments(const GemmOptions& options, Element element, const Ope
 void check_aliasing(Element element, const Operand& a, const Operand& b, const Operand& c,
                     const GemmShape& shape);
 
+/// Throws `std::invalid_argument` where C lies in a file that is mapped: its pages are read-only.
+/// Requires: check_arguments has passed.
+void check_writable(Element element, const Operand& c);
+
 /// Elements from the first to behind the last of a checked operand of `count` matrices.
 std::size_t extent(const Operand& operand, std::size_t count);
 

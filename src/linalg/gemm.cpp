@@ -109,6 +109,7 @@ GemmCall::GemmCall(const GemmOptions& options, Element element, const Operand& a
     : state_(std::make_unique<State>()) {
   const GemmShape shape = check_arguments(options, element, a, b, c);
   check_aliasing(element, a, b, c, shape);
+  check_writable(element, c);
   if (shape.count == 0 || shape.m == 0 || shape.n == 0) return;
   const std::size_t size = size_of(element);
   std::array<Operand, 3> operands{a, b, c};

@@ -1,9 +1,13 @@
 // What runs in a new child before any other code of ours: signals, name, death with the parent.
 #include "process/process.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio_ext.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+#include <iostream>
 
 namespace procyon::process {
 namespace {
@@ -43,6 +47,20 @@ bool set_up_child(const char* name, pid_t parent) {
 
 void ignore_terminal_signals() {
   for (const int signal : {SIGINT, SIGQUIT, SIGHUP}) set_disposition(signal, SIG_IGN);
+}
+
+void empty_standard_input() noexcept {
+  const int flags = fcntl(STDIN_FILENO, F_GETFD);
+  if (flags >= 0 && (flags & FD_CLOEXEC) != 0) return;
+  const int nothing = open("/dev/null", O_RDONLY);  // 0, where that was closed
+  if (nothing < 0 || dup2(nothing, STDIN_FILENO) != STDIN_FILENO) {
+    close(STDIN_FILENO);
+  }
+  if (nothing > STDIN_FILENO) close(nothing);
+  __fpurge(stdin);
+  std::streambuf* const read_ahead = std::cin.rdbuf();
+  if (read_ahead == nullptr) return;
+  for (std::streamsize left = read_ahead->in_avail(); left > 0; --left) read_ahead->sbumpc();
 }
 
 void ignore_ending_signals() {

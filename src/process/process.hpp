@@ -29,6 +29,10 @@ bool set_up_child(const char* name, pid_t parent);
 /// For workers: what a terminal sends to the whole foreground group ends the program, which may
 /// catch it, and not its workers under it. Ctrl-Z stops them all, and they go on together.
 void ignore_terminal_signals();
+/// For workers: their standard input is at its end, so that a task that reads it takes nothing from
+/// the program, neither from the file nor of what the program has read ahead. Does nothing where
+/// descriptor 0 has become something that is closed on exec: then it is no standard input.
+void empty_standard_input() noexcept;
 /// For the processes that look after workers: SIGTERM and a broken pipe do not end them either.
 void ignore_ending_signals();
 

@@ -133,6 +133,15 @@ bool contains(const void* address, std::size_t bytes) noexcept {
   return in_mapped_file(address, bytes);
 }
 
+bool is_read_only(const void* address, std::size_t bytes) noexcept {
+  const char* window = region.window.load(std::memory_order_acquire);
+  if (window == nullptr) return false;
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  const auto begin = reinterpret_cast<std::uintptr_t>(window);
+  if (at < begin) return bytes > begin - at;
+  return bytes > 0 && at - begin < region.window_bytes.load(std::memory_order_relaxed);
+}
+
 MemberId block_owner(const void* block) noexcept {
   if (!in_data(block)) return {};
   const std::uint64_t word = word_of(block).load(std::memory_order_acquire);

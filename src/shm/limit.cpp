@@ -35,6 +35,11 @@ std::size_t parse_limit(std::string_view text) {
   if (unit == "G" || unit == "g") shift = 30;
   if (shift == 0 && !unit.empty()) refuse();
   if (number > unlimited >> shift) refuse();
+  if (number << shift > std::size_t{max_chunks} * chunk_bytes) {
+    throw std::invalid_argument(fmt::format(
+        "PROCYON_SHARED_MEMORY is \"{}\": the shared heap has at most {}G; set it to that or less",
+        text, std::size_t{max_chunks} * chunk_bytes >> 30));
+  }
   return number << shift;
 }
 
@@ -86,8 +91,13 @@ std::size_t available_memory() {
 
 }  // namespace
 
+const char* limit_asked_for() noexcept {
+  const char* text = std::getenv("PROCYON_SHARED_MEMORY");
+  return text == nullptr || *text == '\0' ? nullptr : text;
+}
+
 std::size_t memory_limit() {
-  if (const char* text = std::getenv("PROCYON_SHARED_MEMORY")) return parse_limit(text);
+  if (const char* text = limit_asked_for()) return parse_limit(text);
   const std::size_t least = std::min(group_limit(), available_memory());
   return least == unlimited ? unlimited : least / 5 * 4;
 }

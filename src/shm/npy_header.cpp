@@ -85,13 +85,30 @@ class DictionaryParser {
         rest.empty() ? std::from_chars_result{rest.data(), std::errc::invalid_argument}
                      : std::from_chars(rest.data() + 1, rest.data() + rest.size(), size);
     if (error != std::errc() || end != rest.data() + rest.size() || !is_number(rest[0], size)) {
-      refuse("its element type " + shown(name) +
-             " is none of f4, f8, c8, c16, i1 to i8 and u1 to u8; convert it with "
-             "array.astype('f8') in numpy");
+      refuse_type(name, rest.empty() ? '?' : rest[0], size);
     }
     header.type = {rest[0], size};
     const char other = std::endian::native == std::endian::little ? '>' : '<';
     header.swapped = order == other && size > 1;
+  }
+
+  [[noreturn]] static void refuse_type(const std::string& name, char kind, std::size_t size) {
+    std::string numpy_name;
+    if (kind == 'f' || kind == 'c') {
+      numpy_name = fmt::format(" ({}{})", kind == 'f' ? "float" : "complex", 8 * size);
+    }
+    if (kind == 'b') numpy_name = " (bool)";
+    if (kind == 'S' || kind == 'U') numpy_name = " (text)";
+    if (kind == 'M' || kind == 'm') numpy_name = " (times)";
+    const char* cure = "float64";
+    if (kind == 'c') cure = "complex128";
+    if (kind == 'b') cure = "uint8";
+    if (kind == 'M' || kind == 'm') cure = "int64";
+    refuse(
+        fmt::format("its element type {} {} is none of float32, float64, complex64, "
+                    "complex128, int8 to int64 and uint8 to uint64; convert it in numpy: "
+                    "numpy.save(path, array.astype('{}'))",
+                    shown(name), numpy_name, cure));
   }
 
   static bool is_number(char kind, std::size_t size) {
@@ -191,13 +208,19 @@ class DictionaryParser {
 }  // namespace
 
 std::size_t npy_data_offset(std::span<const std::byte> preamble) {
-  if (preamble.size() < npy_preamble_size) {
-    refuse("it ends within the header; it was cut off, copy or save it again");
-  }
-  for (std::size_t i = 0; i < npy_magic.size(); ++i) {
+  if (preamble.empty()) refuse("it is empty; copy or save it again");
+  for (std::size_t i = 0; i < std::min(preamble.size(), npy_magic.size()); ++i) {
     if (static_cast<char>(preamble[i]) != npy_magic[i]) {
-      refuse("it does not begin as .npy files do (\\x93NUMPY); write it with numpy.save");
+      refuse(
+          "it is not a .npy file: it does not begin as they do (\\x93NUMPY); write it with "
+          "numpy.save");
     }
+  }
+  if (preamble.size() < npy_preamble_size) {
+    refuse(
+        fmt::format("it ends within its header, after {} bytes; it was cut off, copy or save it "
+                    "again",
+                    preamble.size()));
   }
   const std::size_t major = byte_at(preamble, 6), minor = byte_at(preamble, 7);
   if (major < 1 || major > 3 || minor != 0) {
@@ -223,7 +246,7 @@ NpyHeader parse_npy_header(std::span<const std::byte> bytes) {
   header.data_offset = npy_data_offset(bytes);
   if (bytes.size() < header.data_offset) {
     refuse(
-        fmt::format("it ends within the header: {} bytes, of which the header claims {}; it was "
+        fmt::format("it ends within its header: {} bytes, of which the header claims {}; it was "
                     "cut off, copy or save it again",
                     bytes.size(), header.data_offset));
   }

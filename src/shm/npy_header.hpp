@@ -57,4 +57,7 @@ std::string shape_text(std::span<const std::size_t> shape);
 /// "'<f8' (double)": an element type as .npy files and as C++ name it.
 std::string type_text(detail::ElementType type, bool swapped = false);
 
+/// "float64": an element type as numpy calls it.
+std::string numpy_name(detail::ElementType type);
+
 }  // namespace procyon::shm

@@ -201,10 +201,13 @@ std::size_t NpyReader::mapped_bytes() const { return data_offset() + opened_->da
 void NpyReader::require(ElementType wanted) const {
   const shm::NpyHeader& header = opened_->header;
   if (header.type == wanted) return;
-  refuse(opened_->path, "its elements are " + shm::type_text(header.type, header.swapped) +
-                            ", and " + shm::type_text(wanted) + " was asked for; convert it in " +
-                            "numpy with array.astype('" + wanted.kind +
-                            std::to_string(wanted.size) + "'), or load it as what it is");
+  const bool drops_a_part = header.type.kind == 'c' && wanted.kind != 'c';
+  refuse(opened_->path,
+         "its elements are " + shm::type_text(header.type, header.swapped) + ", and " +
+             shm::type_text(wanted) + " was asked for; load it as what it is, or " +
+             (drops_a_part ? "keep the real part alone" : "convert it") +
+             " in numpy: " + "numpy.save(path, array" + (drops_a_part ? ".real" : "") +
+             ".astype('" + shm::numpy_name(wanted) + "'))");
 }
 
 bool NpyReader::mappable(std::size_t alignment) const {

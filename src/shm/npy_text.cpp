@@ -71,4 +71,12 @@ std::string type_text(detail::ElementType type, bool swapped) {
                      type.size, name);
 }
 
+std::string numpy_name(detail::ElementType type) {
+  const char* word = "uint";
+  if (type.kind == 'f') word = "float";
+  if (type.kind == 'c') word = "complex";
+  if (type.kind == 'i') word = "int";
+  return fmt::format("{}{}", word, 8 * type.size);
+}
+
 }  // namespace procyon::shm

@@ -120,6 +120,17 @@ Plan map_largest(int fd, char*& base) {
       limited ? fmt::format("{} bytes", size.rlim_cur) : std::string("unlimited")));
 }
 
+/// A limit that somebody asked for is held or refused, never lowered unseen.
+void require_limit(const Plan& plan, char* base, int fd, std::size_t limit) {
+  if (limit_asked_for() == nullptr || limit <= plan.data()) return;
+  munmap(base, plan.all());
+  close(fd);
+  refuse(fmt::format(
+      "PROCYON_SHARED_MEMORY is \"{}\", and this process can reserve {}M for the shared "
+      "heap; set it to that or less, or raise `ulimit -v` and `ulimit -f`",
+      limit_asked_for(), plan.data() >> 20));
+}
+
 void publish(const Plan& plan, char* base, int fd, std::size_t limit) {
   region.fd = fd;
   region.limit = std::min(limit, plan.file());
@@ -177,6 +188,7 @@ void reserve() {
   const int fd = make_file();
   char* base = nullptr;
   const Plan plan = map_largest(fd, base);
+  require_limit(plan, base, fd, limit);
   madvise(base, plan.all(), MADV_DONTDUMP);
   fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   publish(plan, base, fd, limit);

@@ -63,7 +63,9 @@ void unback_pages(const void* address, std::size_t bytes) noexcept;
 /// Bytes that the kernel holds for the heap.
 std::size_t backed_bytes() noexcept;
 
-/// PROCYON_SHARED_MEMORY, or a share of what the machine and the control group have left.
+/// PROCYON_SHARED_MEMORY; null where it is not set, or empty.
+const char* limit_asked_for() noexcept;
+/// That limit, or a share of what the machine and the control group have left.
 /// Throws std::invalid_argument.
 std::size_t memory_limit();
 

@@ -1,4 +1,5 @@
 // What a program with a Pool leaves behind, and what it prints, seen from outside.
+#include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/prctl.h>
@@ -14,7 +15,7 @@ namespace {
 /// can be waited for.
 class Program {
  public:
-  explicit Program(const char* mode) {
+  explicit Program(const char* mode, const char* input = nullptr) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     int ends[2];
     REQUIRE(pipe(ends) == 0);
@@ -22,6 +23,9 @@ class Program {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+    if (input != nullptr) {
+      posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input, O_RDONLY, 0);
+    }
     posix_spawn_file_actions_addclose(&actions, ends[0]);
     posix_spawn_file_actions_addclose(&actions, ends[1]);
     std::string name = PROCYON_POOL_PROGRAM;
@@ -181,4 +185,19 @@ TEST_CASE("a worker multiplies with one thread when the program does with severa
     return;
   }
   CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("tasks that read the standard input are at its end, and the program loses none of it",
+          "[process]") {
+  const std::string input =
+      std::filesystem::temp_directory_path() / ("input-" + std::to_string(getpid()));
+  std::ofstream(input) << "one\ntwo\nthree\n";
+  const char* const mode = GENERATE("input", "input-apart");
+  const char* const method = GENERATE("fork", "forkserver", "spawn");
+  CAPTURE(mode, method);
+  const processes::Variable variable("PROCYON_START_METHOD", method);
+  Program program(mode, input.c_str());
+  CHECK(program.read_all() == "one 0 0 0 0 0 0 0 0 two three\n");
+  CHECK(program.wait_for_all() == 0);
+  std::filesystem::remove(input);
 }

@@ -52,6 +52,20 @@ TEST_CASE("a number of workers out of range is refused with the value and the ra
   check_refused<ThreadPool>(100000, "100000");
 }
 
+TEMPLATE_TEST_CASE("a number of BLAS threads that cannot be is refused before anything starts",
+                   "[process]", Pool, ThreadPool, procyon::SerialPool) {
+  const auto count = processes::children(getpid(), {}).size();
+  for (const std::size_t threads :
+       {std::size_t{100'000}, std::numeric_limits<std::size_t>::max()}) {
+    const PoolOptions options{.processes = 1, .blas_threads = threads};
+    CHECK_THROWS_AS(TestType(options), std::invalid_argument);
+    CHECK_THROWS_WITH(TestType(options), Contains("blas_threads = " + std::to_string(threads)) &&
+                                             Contains("use 1, or 0"));
+  }
+  CHECK(processes::children(getpid(), {}).size() == count);
+  CHECK(TestType(PoolOptions{.processes = 1, .blas_threads = 128}).apply([] { return 1; }) == 1);
+}
+
 TEST_CASE("a malformed start method in the environment is refused with what it may be",
           "[process]") {
   for (const char* value : {"Fork", "thread", " fork", "forkserver2"}) {

@@ -1,9 +1,12 @@
 // Where operands lie: shared memory for processes, or copies.
 #include <procyon/base/errors.hpp>
 #include <procyon/executor/pool.hpp>
+#include <procyon/executor/serial_pool.hpp>
+#include <procyon/executor/thread_pool.hpp>
 #include <procyon/linalg.hpp>
 #include <procyon/shm/array.hpp>
 #include <procyon/shm/heap.hpp>
+#include <procyon/shm/npy.hpp>
 
 #include <catch.hpp>
 #include <stdexcept>
@@ -48,6 +51,24 @@ TEST_CASE("an operand in private memory is named, with the cure, before any work
   CHECK_THROWS_WITH(call(a.data(), b.data(), operands.c.data()), Catch::Contains("C is"));
   CHECK(operands.c == Operands<double>(one).c);
   CHECK_NOTHROW(call(a.data(), b.data(), c.data()));
+}
+
+TEMPLATE_TEST_CASE("a C in a mapped file, which would be a fault, is refused before any work",
+                   "[process]", procyon::Pool, procyon::ThreadPool, procyon::SerialPool) {
+  TestType executor(procyon::PoolOptions{.processes = 2});
+  const auto file = procyon::load_npy<float>(PROCYON_TEST_DATA "/dct8.npy");
+  const auto images = procyon::load_npy<float>(PROCYON_TEST_DATA "/digits.npy");
+  const procyon::Array<float> own = file.data.clone();
+  const auto batch = [](const procyon::Array<float>& array) {
+    return procyon::MatrixBatch<float>{array.data(), 1, 8, 8};
+  };
+  for (const bool copy : {false, true}) {
+    CHECK_THROWS_WITH(
+        gemm_batch(executor, {.copy = copy}, batch(images.data), batch(own), batch(file.data)),
+        Catch::Contains("C is 1 matrices of 8x8, in a file") && Catch::Contains("data.clone()"));
+  }
+  gemm_batch(executor, {}, batch(images.data), batch(file.data), batch(own));
+  CHECK(own[0] != file.data[0]);
 }
 
 TEST_CASE("private operands are copied to the workers and back, the gaps of C untouched",

@@ -40,8 +40,8 @@ void free_all(std::vector<void*>& blocks) {
 }  // namespace
 
 TEST_CASE("a malformed PROCYON_SHARED_MEMORY is refused with the right form") {
-  for (const char* value : {"", "abc", "12Q", "-1", "0", "1.5G", "99999999999999999999",
-                            "20000000000G", " 5M", "5M "}) {
+  for (const char* value :
+       {"abc", "12Q", "-1", "0", "1.5G", "99999999999999999999", "20000000000G", " 5M", "5M "}) {
     const Environment environment("PROCYON_SHARED_MEMORY", value);
     try {
       shm::allocate(1);
@@ -72,6 +72,41 @@ TEST_CASE("without PROCYON_SHARED_MEMORY there is a limit too") {
   CHECK(shared_heap().limit() > 0);
   CHECK(shared_heap().limit() < std::size_t{1} << 46);
   CHECK(shm::close_heap_if_unused());
+}
+
+TEST_CASE("an empty PROCYON_SHARED_MEMORY is none") {
+  const Environment environment("PROCYON_SHARED_MEMORY", "");
+  shm::deallocate(shm::allocate(1));
+  CHECK(shared_heap().limit() > 0);
+  CHECK(shm::close_heap_if_unused());
+}
+
+TEST_CASE("a PROCYON_SHARED_MEMORY beyond what the heap can ever have is refused, not lowered") {
+  for (const char* value : {"65G", "68719476737", "1000000M"}) {
+    const Environment environment("PROCYON_SHARED_MEMORY", value);
+    CHECK_THROWS_WITH(shm::allocate(1), Catch::Contains(std::string("\"") + value + "\"") &&
+                                            Catch::Contains("at most 64G"));
+    CHECK_FALSE(shm::heap_is_open());
+  }
+  const Environment environment("PROCYON_SHARED_MEMORY", "64G");
+  CHECK(shared_heap().limit() == std::size_t{64} << 30);
+}
+
+TEST_CASE("a PROCYON_SHARED_MEMORY beyond what can be reserved is refused, not lowered",
+          "[process]") {
+  const Environment environment("PROCYON_SHARED_MEMORY", "1G");
+  CHECK(holds_in_child([] {
+    const rlimit limit{100 * mib, 100 * mib};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    try {
+      shm::allocate(1);
+    } catch (const SharedMemoryError& error) {
+      const std::string text = error.what();
+      return text.find("PROCYON_SHARED_MEMORY is \"1G\"") == 0 &&
+             text.find("set it to that or less") != std::string::npos && !shm::heap_is_open();
+    }
+    return false;
+  }));
 }
 
 TEST_CASE("past the limit allocation throws, and works again after a free") {

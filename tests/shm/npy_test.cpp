@@ -139,6 +139,19 @@ TEST_CASE("a file in C order is mapped, not copied, and follows the rules of a m
   }
 }
 
+TEST_CASE("what lies in a mapped file is known to be read-only, and nothing beside it is") {
+  CHECK_FALSE(shm::is_read_only(&fixtures));
+  const auto array = load_npy<double>(fixtures / "v1_c_f8.npy");
+  const double* const data = array.data.data();
+  CHECK(shm::is_read_only(data, 24 * sizeof(double)));
+  CHECK(shm::is_read_only(data + 23, 1));
+  CHECK_FALSE(shm::is_read_only(data, 0));
+  const Array<double> copy = array.data.clone();
+  CHECK_FALSE(shm::is_read_only(copy.data(), 24 * sizeof(double)));
+  CHECK_FALSE(shm::is_read_only(nullptr, 1));
+  CHECK_FALSE(shm::is_read_only(&array, sizeof array));
+}
+
 TEST_CASE("a file whose bytes are not the array is copied into the heap") {
   const auto array = load_npy<double>(fixtures / "v1_f_f8.npy");
   CHECK(shm::contains(array.data.data(), 24 * sizeof(double)));
@@ -199,6 +212,22 @@ TEST_CASE("a file cut off at any byte is refused") {
                     Contains("cut.npy") && Contains("192 bytes") && Contains("191 are there"));
 }
 
+TEST_CASE("a file of few bytes is called what it is: empty, something else, or cut off") {
+  const Folder folder;
+  const fs::path path = folder / "few.npy";
+  const auto says = [&path](const std::string& bytes, const std::string& what) {
+    write_bytes(path, bytes);
+    CAPTURE(bytes);
+    CHECK_THROWS_WITH(load_npy<double>(path), Contains("few.npy") && Contains(what));
+  };
+  says("", "it is empty");
+  says("1", "it is not a .npy file");
+  says("1,2\n3,4\n", "it is not a .npy file");
+  says("\x93NUMPx", "it is not a .npy file");
+  says("\x93NUM", "it ends within its header, after 4 bytes");
+  says(std::string("\x93NUMPY\x01\x00\x76", 9), "it ends within its header, after 9 bytes");
+}
+
 TEST_CASE("a shape far beyond the file allocates nothing") {
   const Folder folder;
   const std::vector<std::size_t> huge{1u << 20, 1u << 20, 1u << 10};
@@ -211,7 +240,14 @@ TEST_CASE("a shape far beyond the file allocates nothing") {
 TEST_CASE("an array of another type is refused, and both types are named") {
   CHECK_THROWS_WITH(load_npy<double>(fixtures / "v1_c_f4.npy"),
                     Contains("v1_c_f4.npy") && Contains("'<f4' (float)") &&
-                        Contains("'<f8' (double)") && Contains("astype('f8')"));
+                        Contains("'<f8' (double)") &&
+                        Contains("numpy.save(path, array.astype('float64'))"));
+  CHECK_THROWS_WITH(load_npy<double>(fixtures / "c16.npy"),
+                    Contains("'<c16' (std::complex<double>)") && Contains("real part") &&
+                        Contains("numpy.save(path, array.real.astype('float64'))"));
+  CHECK_THROWS_WITH(load_npy<double>(fixtures / "f2.npy"),
+                    Contains("'<f2' (float16)") && Contains("array.astype('float64')"));
+  CHECK_THROWS_WITH(load_npy<double>(fixtures / "bool.npy"), Contains("array.astype('uint8')"));
   CHECK_THROWS_WITH(load_npy<float>(fixtures / "u1.npy"), Contains("std::uint8_t"));
   CHECK_THROWS_WITH(load_npy<double>(fixtures / "object.npy"), Contains("would run code"));
   CHECK_THROWS_WITH(load_npy<double>(fixtures / "structured.npy"), Contains("structured"));

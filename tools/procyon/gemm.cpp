@@ -75,17 +75,19 @@ std::string dtype_name(const NpyFile& file) {
 void check_types(const Request& request, const NpyFile& a, const NpyFile& b) {
   for (const auto& [path, file] : {std::pair{&request.a, &a}, std::pair{&request.b, &b}}) {
     if (file->kind() == 'f') continue;
+    const bool complex = file->kind() == 'c';
     throw CLI::ValidationError(
-        *path, fmt::format("its elements are {}; float32 and float64 can be multiplied; convert "
-                           "them in numpy: numpy.save('{}', array.astype('f8'))",
-                           dtype_name(*file), *path));
+        *path, fmt::format("its elements are {}; float32 and float64 can be multiplied; {} in "
+                           "numpy: numpy.save('{}', array{}.astype('float64'))",
+                           dtype_name(*file), complex ? "keep the real part alone" : "convert them",
+                           *path, complex ? ".real" : ""));
   }
   if (a.element_size() == b.element_size()) return;
   const std::string& narrow = a.element_size() < b.element_size() ? request.a : request.b;
   throw CLI::ValidationError(
       request.a + " and " + request.b,
       fmt::format("{} and {} cannot be multiplied without a copy; make them the same in numpy: "
-                  "numpy.save('{}', array.astype('f8'))",
+                  "numpy.save('{}', array.astype('float64'))",
                   dtype_name(a), dtype_name(b), narrow));
 }
 

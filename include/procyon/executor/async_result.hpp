@@ -76,19 +76,25 @@ class PendingTask final : public Pending<R> {
   Take take_;
 };
 
+/// Throws std::future_error, as std::future does.
+[[noreturn]] void throw_no_state();
+
 }  // namespace detail
 
 /// What `apply_async` and its like return at once. Movable; to be used by one thread at a time.
 /// Destroying it leaves the task to run. A pool that ends makes it fail with PoolClosed, and a
-/// worker that dies with WorkerCrashed: nobody waits for ever.
+/// worker that dies with WorkerCrashed: nobody waits for ever. One that was moved from has no task:
+/// all its members but `valid` and assignment throw std::future_error (no_state).
 template <class R>
 class AsyncResult {
  public:
   explicit AsyncResult(std::shared_ptr<detail::Pending<R>> pending)
       : pending_(std::move(pending)) {}
 
+  /// False: it was moved from.
+  bool valid() const noexcept { return pending_ != nullptr; }
   /// Whether the task has ended, with a result or a failure.
-  bool ready() const noexcept { return place().engine->ready(place().job); }
+  bool ready() const { return place().engine->ready(place().job); }
   /// Whether it has ended without a failure. Throws Error when it has not ended.
   bool successful() const {
     if (!ready()) throw Error("successful(): the task has not ended; call wait() first");
@@ -140,7 +146,7 @@ class AsyncResult {
   /// process is ended with that; threads end what they run first. get() throws Cancelled from then
   /// on. Returns false, and changes nothing, where the task has ended or failed already.
   /// Throws SharedMemoryError, and has done nothing.
-  bool cancel() { return callbacks_ == nullptr ? pending_->cancel() : pending_->shared_cancel(); }
+  bool cancel() { return callbacks_ == nullptr ? pending().cancel() : pending().shared_cancel(); }
 
   /// Calls g with the result (`const R&`, or nothing where R is void) once the task has ended
   /// without a failure; at once where it has. Callbacks run on one thread of this process, in
@@ -149,7 +155,7 @@ class AsyncResult {
   /// Throws StartError.
   template <class G>
   AsyncResult& on_success(G&& g) & {
-    add([pending = pending_.get(), g = share(std::forward<G>(g))] {
+    add([pending = &pending(), g = share(std::forward<G>(g))] {
       detail::Kept<R>* value = nullptr;
       try {
         value = &pending->shared_value();
@@ -168,7 +174,7 @@ class AsyncResult {
   /// std::exception_ptr, or with a `const std::exception&` where it takes only that.
   template <class G>
   AsyncResult& on_error(G&& g) & {
-    add([pending = pending_.get(), g = share(std::forward<G>(g))] {
+    add([pending = &pending(), g = share(std::forward<G>(g))] {
       std::exception_ptr error;
       try {
         pending->shared_value();
@@ -189,9 +195,13 @@ class AsyncResult {
   }
 
   /// The job, for who waits for several at once.
-  engine::Place place() const noexcept { return pending_->place(); }
+  engine::Place place() const { return pending().place(); }
 
  private:
+  detail::Pending<R>& pending() const {
+    if (pending_ == nullptr) detail::throw_no_state();
+    return *pending_;
+  }
   // Compared as floating point: longer times than nanoseconds can count are the longest of them.
   template <class Rep, class Period>
   static std::chrono::nanoseconds nanoseconds_of(std::chrono::duration<Rep, Period> limit) {
@@ -236,7 +246,7 @@ class AsyncResult {
   }
 
   std::add_lvalue_reference_t<R> result() const {
-    detail::Kept<R>& value = callbacks_ == nullptr ? pending_->value() : pending_->shared_value();
+    detail::Kept<R>& value = callbacks_ == nullptr ? pending().value() : pending().shared_value();
     if constexpr (!std::is_void_v<R>) return value;
   }
 

@@ -171,7 +171,8 @@ class BasicPool {
         launcher_, f, op, std::forward<T>(init), launcher_.borrow(std::forward<Range>(xs)));
   }
   /// out[i] = f(in[i]), and no element is copied. Requires in a Pool: both ranges lie in shared
-  /// memory (NotShareable). `in` may be `out`. Throws std::invalid_argument: `out` is shorter.
+  /// memory (NotShareable). `in` may be `out`. Throws std::invalid_argument: `out` is shorter, or
+  /// lies in a file that load_npy mapped.
   template <class F, std::ranges::contiguous_range In, std::ranges::contiguous_range Out>
   void map_into(F&& f, In&& in, Out&& out, MapOptions options = {}) {
     using T = std::ranges::range_value_t<In>;
@@ -183,6 +184,7 @@ class BasicPool {
       require_shared("in", from.data(), from.size_bytes());
       require_shared("out", to.data(), to.size_bytes());
     }
+    require_writable(to.data(), from.size() * sizeof(R));
     const auto begins_after = [](const auto& one, const auto& other) {
       return static_cast<const void*>(other.data() + other.size()) <= one.data();
     };
@@ -311,6 +313,13 @@ class BasicPool {
     if (bytes == 0 || shm::contains(data, bytes)) return;
     throw NotShareable(std::string("map_into: ") + name +
                        " lies in this process's own memory; use a procyon::Array, or map()");
+  }
+
+  static void require_writable(const void* out, std::size_t bytes) {
+    if (!shm::is_read_only(out, bytes)) return;
+    throw std::invalid_argument(
+        "map_into: out lies in a file that load_npy mapped, which can only be read; give it a "
+        "procyon::Array of its own, or the copy that the file's array makes: data.clone()");
   }
 
   detail::Launcher<domain> launcher_;

@@ -150,7 +150,7 @@ class Task {
       : engine_(std::move(engine)) {
     try {
       job_ = engine_->prepare(sizeof(P));
-      static_assert(alignof(P) <= 64);
+      require_alignment<P>();
       if constexpr (!address_free<std::decay_t<F>>) {
         clear_memory(Engine::payload(job_), sizeof(P));
       }

@@ -27,9 +27,18 @@ namespace procyon::detail {
 
 using engine::Engine;
 
+template <class T>
+constexpr void require_alignment() {
+  static_assert(alignof(T) <= 64,
+                "a task's callable, arguments and results are aligned to 64 bytes at most, and one "
+                "of these wants more: make it alignas(64) or less, or keep it in a procyon::Array, "
+                "which aligns its elements as they want, and capture that");
+}
+
 /// Room for at least one T, to be given back. Throws std::bad_alloc.
 template <class T>
 T* allocate_array(Engine& engine, std::uint64_t count) {
+  require_alignment<T>();
   if (count > PTRDIFF_MAX / sizeof(T)) throw std::bad_array_new_length();
   return static_cast<T*>(engine.allocate(std::max<std::uint64_t>(count, 1) * sizeof(T)));
 }

@@ -38,5 +38,9 @@ void give(void* block) noexcept;
 /// (`map_file`), so that it means the same in every process.
 bool contains(const void* address, std::size_t bytes = 1) noexcept;
 
+/// Whether any of [address, address + bytes) lies where files are mapped (`load_npy`): writing
+/// there is a fault, in every process.
+bool is_read_only(const void* address, std::size_t bytes = 1) noexcept;
+
 }  // namespace shm
 }  // namespace procyon

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <future>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -186,4 +187,29 @@ TEMPLATE_TEST_CASE("tasks handed in one after the other begin while there are wo
     }
     CHECK(met == rounds);
   }
+}
+
+TEMPLATE_TEST_CASE("a result that was moved from says so, whatever it is asked", CONTRACT_TAGS,
+                   CONTRACT_POOLS) {
+  auto pool = contract::make_pool<TestType>();
+  procyon::AsyncResult<int> from = pool.apply_async([] { return 3; });
+  procyon::AsyncResult<int> result = std::move(from);
+  CHECK(result.valid());
+  CHECK_FALSE(from.valid());  // NOLINT(bugprone-use-after-move)
+  CHECK_THROWS_AS(from.get(), std::future_error);
+  CHECK_THROWS_AS(from.get(std::chrono::seconds(1)), std::future_error);
+  CHECK_THROWS_AS(std::move(from).get(), std::future_error);
+  CHECK_THROWS_AS(from.wait(), std::future_error);
+  CHECK_THROWS_AS(from.wait_for(std::chrono::seconds(1)), std::future_error);
+  CHECK_THROWS_AS(from.ready(), std::future_error);
+  CHECK_THROWS_AS(from.successful(), std::future_error);
+  CHECK_THROWS_AS(from.cancel(), std::future_error);
+  CHECK_THROWS_AS(from.on_success([](int) {}), std::future_error);
+  CHECK_THROWS_AS(from.on_error([](const std::exception&) {}), std::future_error);
+  std::vector<procyon::AsyncResult<int>> some;
+  some.push_back(std::move(from));
+  CHECK_THROWS_AS(procyon::as_completed(some).begin(), std::future_error);
+  CHECK(result.get() == 3);
+  from = std::move(result);
+  CHECK(from.get() == 3);
 }

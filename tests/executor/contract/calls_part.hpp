@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include <procyon/shm/npy.hpp>
+
 #include "support.hpp"
 
 namespace contract {
@@ -116,6 +118,19 @@ TEMPLATE_TEST_CASE("map_into writes results where they belong, also over its inp
   CHECK(std::vector<double>(in.begin(), in.end()) == std::vector<double>{-17, -26, 10, 17, 26});
   const procyon::Array<double> nothing;
   pool.map_into([](double x) { return x; }, nothing, nothing);
+}
+
+TEMPLATE_TEST_CASE("map_into refuses an output that lies in a mapped file, which would be a fault",
+                   CONTRACT_TAGS, CONTRACT_POOLS) {
+  auto pool = contract::make_pool<TestType>();
+  const auto file = procyon::load_npy<float>(PROCYON_TEST_DATA "/dct8.npy");
+  const procyon::Array<float> out(file.data.size());
+  const auto twice = [](float x) { return 2 * x; };
+  CHECK_THROWS_WITH(pool.map_into(twice, out, file.data),
+                    Catch::Contains("out lies in a file") && Catch::Contains("data.clone()"));
+  CHECK_THROWS_AS(pool.map_into(twice, file.data, file.data), std::invalid_argument);
+  pool.map_into(twice, file.data, out);
+  CHECK(out[0] == 2 * file.data[0]);
 }
 
 TEMPLATE_TEST_CASE("map_into refuses an output that is too short, before it writes any of it",
