@@ -105,7 +105,7 @@ class DictionaryParser {
     if (kind == 'b') cure = "uint8";
     if (kind == 'M' || kind == 'm') cure = "int64";
     refuse(
-        fmt::format("its element type {} {} is none of float32, float64, complex64, "
+        fmt::format("its element type {}{} is none of float32, float64, complex64, "
                     "complex128, int8 to int64 and uint8 to uint64; convert it in numpy: "
                     "numpy.save(path, array.astype('{}'))",
                     shown(name), numpy_name, cure));

@@ -4,17 +4,19 @@
 
 #include "procyon/bench_gemm.hpp"
 #include "procyon/bench_options.hpp"
+#include "procyon/parse.hpp"
 
 namespace procyon::tool {
 
 namespace {
 
 constexpr const char* gemm_description =
-    "Batched matrix products in serial, thread and process mode: same data, same kernels,\n"
-    "interleaved in random order. Beside them what people do by default: one caller with\n"
-    "multi-threaded BLAS, and N threads that each call N-threaded BLAS.\n";
+    "Batched matrix products in serial, thread and process mode";
 
-constexpr const char* gemm_examples =
+constexpr const char* gemm_details =
+    "All modes have the same data and the same kernels, and are interleaved in random order.\n"
+    "Beside them what people do by default: one caller with multi-threaded BLAS, and N threads\n"
+    "that each call N-threaded BLAS.\n\n"
     "Examples:\n"
     "  procyon bench gemm\n"
     "  procyon bench gemm --sizes 256 --batch 256 --shared right\n"
@@ -24,7 +26,7 @@ constexpr const char* gemm_examples =
 void add_gemm(CLI::App& bench) {
   auto text = std::make_shared<BenchText>();
   CLI::App* const gemm = bench.add_subcommand("gemm", gemm_description);
-  gemm->footer(gemm_examples);
+  gemm->footer(gemm_details);
   gemm->add_option("--sizes", text->sizes, "Rows and columns of the square matrices, by commas")
       ->type_name("LIST");
   gemm->add_option("--batch", text->batch,
@@ -54,7 +56,10 @@ void add_gemm(CLI::App& bench) {
                  "Keep each thread and process of the pools on one CPU (default: they may move)");
   gemm->add_flag("--no-blas-fix", text->no_blas_fix,
                  "Keep the kernels that OpenBLAS chose, right or wrong for this CPU");
-  gemm->callback([text] { bench_gemm(check_options(*text)); });
+  gemm->callback([text, gemm] {
+    refuse_empty_values(*gemm);
+    bench_gemm(check_options(*text));
+  });
 }
 
 }  // namespace

@@ -67,6 +67,7 @@ std::string describe_stray(const CLI::App& app, const std::string& stray) {
       fmt::format("{} has no {} '{}'", full_name(app), is_option ? "option" : "subcommand", word);
   if (meant && is_option) return text + "; did you mean " + *meant + "?";
   if (meant) return text + "; did you mean " + full_name(app) + " " + *meant + "?";
+  if (!is_option) text += fmt::format("; it has {}", fmt::join(subcommands, " and "));
   return text;
 }
 
@@ -81,6 +82,24 @@ std::string example_of(const CLI::App& app) {
   return line.substr(0, line.find("   "));
 }
 
+/// What CLI11 says of too many or too few values, in the words of the rest.
+std::string describe_mismatch(const std::string& what) {
+  const std::string name = what.substr(0, what.find_first_of(": "));
+  const std::string needs = ": 1 required ";
+  if (const std::size_t at = what.find(needs); at != std::string::npos) {
+    const std::size_t begin = at + needs.size();
+    const std::string type = what.substr(begin, what.find(" missing", begin) - begin);
+    return fmt::format("{}: its value is missing; give {} {}", name, name, type);
+  }
+  if (what.find("At Most 1 required") != std::string::npos) {
+    return fmt::format("{}: given more than once; give it once", name);
+  }
+  if (what.find("disallowed flag override") != std::string::npos) {
+    return fmt::format("{}: it takes no value; give {} alone", name, name);
+  }
+  return what;
+}
+
 /// An argument that nothing took explains most errors, whatever CLI11 complained of first.
 std::string describe(const CLI::App& app, const CLI::ParseError& error) {
   const bool is_missing = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
@@ -93,7 +112,7 @@ std::string describe(const CLI::App& app, const CLI::ParseError& error) {
                        fmt::join(subcommands, " and "));
   }
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
-    return fmt::format("wrong number of values: {}", error.what());
+    return describe_mismatch(error.what());
   }
   return error.what();
 }
@@ -125,6 +144,7 @@ int run_command(int argc, const char* const* argv) {
   app.set_version_flag("--version", "procyon " PROCYON_VERSION);
   app.require_subcommand(1);
   app.footer(examples);
+  app.option_defaults()->disable_flag_override();
   add_gemm(app);
   add_bench(app);
   try {

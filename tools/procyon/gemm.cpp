@@ -26,7 +26,8 @@ constexpr const char* details =
     "The rules are those of numpy.matmul: the last two lengths of a shape are a matrix, those\n"
     "before them are broadcast, so a 2-D operand is the same for all products. Operands are\n"
     "mapped, not read; float32 and float64. Each product is computed by one worker. The result\n"
-    "is written whole or not at all.\n"
+    "is written whole or not at all, under another name first: C.npy may be A.npy or B.npy,\n"
+    "which it replaces when it is done.\n"
     "Exit code: 0 done, 1 the work failed, 2 wrong usage.\n\n"
     "Examples:\n"
     "  procyon gemm A.npy B.npy -o C.npy\n"
@@ -281,7 +282,10 @@ void add_gemm(CLI::App& app) {
                     "Compare with a reference of higher precision, and fail past the error bound");
   command->add_flag("--no-blas-fix", text->no_blas_fix,
                     "Keep the kernels that OpenBLAS chose, right or wrong for this CPU");
-  command->callback([text] { gemm(*text); });
+  command->callback([text, command] {
+    refuse_empty_values(*command);
+    gemm(*text);
+  });
 }
 
 }  // namespace procyon::tool

@@ -5,13 +5,27 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 
 #include "procyon/suggest.hpp"
 
 namespace procyon::tool {
+
+void refuse_empty_values(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->count() == 0 || option->get_items_expected_max() == 0) continue;
+    const auto& values = option->results();
+    if (std::ranges::find(values, "") == values.end()) continue;
+    const std::string name = option->get_single_name();
+    const std::string form = option->get_positional() ? option->get_type_name()
+                                                      : "--" + name + " " + option->get_type_name();
+    throw CLI::ValidationError(
+        option->get_positional() ? name : "--" + name,
+        fmt::format("'' is an empty value; give {}{}", form,
+                    option->get_required() ? "" : ", or leave the option out for its default"));
+  }
+}
 
 std::size_t parse_word(const std::string& option, const std::string& text,
                        const std::vector<std::string>& words) {

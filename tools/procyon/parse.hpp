@@ -1,12 +1,17 @@
 // Values of options: from text to what is meant.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace procyon::tool {
+
+/// Throws `CLI::ValidationError` where an option or argument of the subcommand was given an empty
+/// value: that is not the default, nor anything else that could be meant.
+void refuse_empty_values(const CLI::App& app);
 
 /// The index of `text` among `words`. Throws `CLI::ValidationError` that names the option, the
 /// words and the nearest right form.
