@@ -37,14 +37,16 @@ TEST_CASE("a missing or unknown subcommand is answered with the right ones", "[p
   check_usage({"bnech", "gemm"}, "no subcommand 'bnech'", "did you mean procyon bench?");
   check_usage({"bench", "gem"}, "procyon bench has no subcommand 'gem'",
               "did you mean procyon bench gemm?");
-  check_usage({"xyzzy"}, "no subcommand 'xyzzy'", "For example");
+  check_usage({"xyzzy"}, "no subcommand 'xyzzy'; it has gemm and bench", "For example");
 }
 
 TEST_CASE("missing arguments are named beside a right form", "[process]") {
   check_usage({"gemm"}, "A is required", "procyon gemm A.npy B.npy -o C.npy");
   check_usage({"gemm", digits}, "B is required", "procyon gemm A.npy B.npy -o C.npy");
   check_usage({"gemm", digits, dct}, "--output is required", "-o C.npy");
-  check_usage({"gemm", digits, dct, "-o"}, "--output", "missing");
+  check_usage({"gemm", digits, dct, "-o"}, "--output: its value is missing", "--output C.npy");
+  check_gemm({"--mode="}, "--mode: its value is missing", "--mode MODE");
+  check_usage({"bench", "gemm", "--json"}, "--json: its value is missing", "--json FILE");
 }
 
 TEST_CASE("unknown options and arguments too many are named, with the nearest", "[process]") {
@@ -53,14 +55,30 @@ TEST_CASE("unknown options and arguments too many are named, with the nearest", 
   check_gemm({"--verfy"}, "no option '--verfy'", "did you mean --verify?");
   check_gemm({"--mod=thread"}, "no option '--mod'", "did you mean --mode?");
   check_gemm({"extra.npy"}, "'extra.npy'", "one argument too many");
-  check_gemm({"-o", "D.npy"}, "--output", "2");
+  check_gemm({"-o", "D.npy"}, "--output: given more than once", "give it once");
 }
 
 TEST_CASE("a mode that there is not is answered with the one that was meant", "[process]") {
   check_gemm({"--mode", "proces"}, "'proces'", "did you mean --mode process?");
   check_gemm({"--mode", "threads"}, "'threads'", "did you mean --mode thread?");
   check_gemm({"--mode", "gpu"}, "'gpu'", "process, thread, serial");
-  check_gemm({"--mode", ""}, "''", "process, thread, serial");
+}
+
+TEST_CASE("an empty value is not the default, and no name of a file", "[process]") {
+  check_gemm({"--mode", ""}, "--mode: '' is an empty value", "leave the option out");
+  check_gemm({"-j", ""}, "--workers: '' is an empty value", "give --workers N");
+  check_usage({"gemm", digits, dct, "-o", ""}, "--output: '' is an empty value", "C.npy");
+  check_usage({"gemm", "", dct, "-o", "C.npy"}, "A: '' is an empty value", "give A.npy");
+  for (const char* option : {"--sizes", "--batch", "--dtype", "-j", "--operands", "--shared", "-r",
+                             "--time", "--seed", "--json", "--csv", "--plot"}) {
+    check_usage({"bench", "gemm", option, ""}, "'' is an empty value", "leave the option out");
+  }
+}
+
+TEST_CASE("a flag with a value is refused, whatever the value", "[process]") {
+  check_gemm({"--verify=yes"}, "--verify: it takes no value", "give --verify alone");
+  check_gemm({"--no-blas-fix=0"}, "--no-blas-fix: it takes no value", "--no-blas-fix alone");
+  check_usage({"bench", "gemm", "--pin=maybe"}, "--pin: it takes no value", "--pin alone");
 }
 
 TEST_CASE("numbers of workers that cannot be are refused with the range", "[process]") {

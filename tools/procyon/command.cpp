@@ -95,7 +95,8 @@ std::string describe_mismatch(const std::string& what) {
     return fmt::format("{}: given more than once; give it once", name);
   }
   if (what.find("disallowed flag override") != std::string::npos) {
-    return fmt::format("{}: it takes no value; give {} alone", name, name);
+    const std::string flag = name.starts_with("-") ? name : "--" + name;
+    return fmt::format("{}: it takes no value; give {} alone", flag, flag);
   }
   return what;
 }
