@@ -21,6 +21,9 @@
 #include <string>
 #include <string_view>
 
+#include "procyon/build_info.hpp"
+#include "procyon/subprocess.hpp"
+
 extern char** environ;  // NOLINT(readability-redundant-declaration): POSIX has it in no header
 
 namespace procyon::tool {
@@ -63,17 +66,6 @@ ordered_json describe_cpu() {
     cpu[name] = ::sysconf(key);
   }
   return cpu;
-}
-
-std::string affinity() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return "unknown";
-  std::string list;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &set)) list += (list.empty() ? "" : ",") + std::to_string(cpu);
-  }
-  return list;
 }
 
 // The build id in a loaded file's notes; `wanted` is a path with its links resolved.
@@ -120,6 +112,7 @@ ordered_json describe_blas() {
   ::stat(backend.filepath.c_str(), &status);
   ordered_json blas;
   blas["library"] = backend.filepath;
+  blas["sha256"] = sha256_of(backend.filepath);
   blas["build_id"] = id.found;
   blas["bytes"] = status.st_size;
   blas["changed"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(status.st_mtime));
@@ -166,6 +159,17 @@ std::string compiler() {
 
 }  // namespace
 
+std::string cpu_affinity() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return "unknown";
+  std::string list;
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
+    if (CPU_ISSET(cpu, &set)) list += (list.empty() ? "" : ",") + std::to_string(cpu);
+  }
+  return list;
+}
+
 unsigned long long stolen_ticks() {
   std::ifstream file("/proc/stat");
   std::string name;
@@ -181,9 +185,12 @@ ordered_json describe_environment() {
   ordered_json environment;
   environment["date"] = fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr)));
   environment["cpu"] = describe_cpu();
-  environment["affinity"] = affinity();
+  environment["affinity"] = cpu_affinity();
   environment["kernel"] = fmt::format("{} {} {}", system.sysname, system.release, system.machine);
+  environment["procyon"] = PROCYON_VERSION;
+  environment["commit"] = build_commit;
   environment["compiler"] = compiler();
+  environment["compiler_flags"] = build_flags;
 #if defined(__OPTIMIZE__)
   environment["optimised"] = true;
 #else
@@ -193,6 +200,22 @@ ordered_json describe_environment() {
   environment["runtimes"] = describe_runtimes();
   environment["variables"] = describe_variables();
   return environment;
+}
+
+std::string environment_text(const ordered_json& environment) {
+  const auto& cpu = environment["cpu"];
+  const auto& blas = environment["blas"];
+  const auto text = [](const ordered_json& value) { return value.get<std::string>(); };
+  std::string lines =
+      fmt::format("{}, {} CPUs; {}\n{}, core {}, SHA-256 {}\nprocyon {}, commit {}; {}, {}\n",
+                  text(cpu["model name"]), cpu["usable"].get<std::size_t>(),
+                  text(environment["kernel"]), text(blas["library"]), text(blas["core"]),
+                  text(blas["sha256"]), text(environment["procyon"]), text(environment["commit"]),
+                  text(environment["compiler"]), text(environment["compiler_flags"]));
+  if (!environment["optimised"].get<bool>()) {
+    lines += "This command was built without optimisation: its times are no measure of anything\n";
+  }
+  return lines;
 }
 
 }  // namespace procyon::tool

@@ -1,6 +1,7 @@
 // The report as JSON and CSV.
 #include <fmt/format.h>
 
+#include "procyon/bench_output.hpp"
 #include "procyon/bench_report.hpp"
 
 namespace procyon::tool {
@@ -8,14 +9,6 @@ namespace procyon::tool {
 namespace {
 
 using nlohmann::ordered_json;
-
-ordered_json summary_json(const Summary& seconds) {
-  return {{"median", seconds.median},
-          {"min", seconds.min},
-          {"max", seconds.max},
-          {"p95", seconds.p95},
-          {"median_95_percent", {seconds.low, seconds.high}}};
-}
 
 ordered_json mode_json(const BenchRun& run, const BenchRow& row, Mode mode) {
   const bool pinned = index_of(mode) < pinned_modes.size();
@@ -76,6 +69,7 @@ ordered_json to_json(const BenchRun& run) {
   json["triad_gigabytes_per_second"] = {{"one_core", run.triad.one_core},
                                         {"all_cores", run.triad.all_cores}};
   json["threads"] = threads_json(run);
+  json["worker_affinity"] = run.worker_cpus;
   json["elapsed_seconds"] = run.elapsed_seconds;
   json["steal_seconds"] = run.steal_seconds;
   json["failures"] = failures(run);

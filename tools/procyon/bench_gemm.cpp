@@ -1,23 +1,19 @@
 #include "procyon/bench_gemm.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <random>
-#include <stdexcept>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "procyon/bench_environment.hpp"
+#include "procyon/bench_output.hpp"
 #include "procyon/bench_plot.hpp"
 #include "procyon/bench_report.hpp"
 #include "procyon/blas_fix.hpp"
-#include "procyon/output.hpp"
+#include "procyon/every_worker.hpp"
 #include "procyon/progress.hpp"
-#include "procyon/text_file.hpp"
 
 namespace procyon::tool {
 
@@ -41,6 +37,9 @@ class GemmBench {
   void measure_all() {
     Progress progress("bench gemm");
     run_.threads = check_threads(pools_);
+    for (const auto& [pid, cpus] : in_every_worker(pools_.processes, &cpu_affinity)) {
+      run_.worker_cpus.push_back(cpus);
+    }
     run_.triad = measure_triad(pools_.threads);
     const double each = 1.0 / static_cast<double>(run_.options.workloads.size());
     for (std::size_t i = 0; i < run_.options.workloads.size(); ++i) {
@@ -124,12 +123,6 @@ class GemmBench {
   std::mt19937_64 random_;
 };
 
-void print_run(const BenchRun& run) {
-  std::string text = header_text(run) + "\n" + table_text(run) + "\n";
-  for (const BenchRow& row : run.rows) text += verdict(row) + "\n";
-  print(text);
-}
-
 }  // namespace
 
 void bench_gemm(const BenchOptions& options) {
@@ -137,22 +130,17 @@ void bench_gemm(const BenchOptions& options) {
   run.options = options;
   if (options.blas_fix) run.blas_fix = fix_blas_kernels();
   run.environment = describe_environment();
-  const auto start = Clock::now();
-  const auto stolen = stolen_ticks();
+  const Stopwatch watch;
   GemmBench(run).measure_all();
-  run.elapsed_seconds = seconds_since(start);
-  run.steal_seconds =
-      static_cast<double>(stolen_ticks() - stolen) / static_cast<double>(::sysconf(_SC_CLK_TCK));
-  std::string wrong = failures(run);
-  try {
-    print_run(run);
-  } catch (const std::system_error& error) {
-    wrong = error.what();  // and the files are written all the same
-  }
-  if (!options.json.empty()) write_text(options.json, to_json(run).dump(2) + "\n");
-  if (!options.csv.empty()) write_text(options.csv, to_csv(run));
-  if (!options.plot.empty()) write_plot(run, options.plot);
-  if (!wrong.empty()) throw std::runtime_error(wrong);
+  run.elapsed_seconds = watch.seconds();
+  run.steal_seconds = watch.steal_seconds();
+  std::string text = header_text(run) + "\n" + table_text(run) + "\n";
+  for (const BenchRow& row : run.rows) text += verdict(row) + "\n";
+  publish(text,
+          {{options.json, [&] { return to_json(run).dump(2) + "\n"; }},
+           {options.csv, [&] { return to_csv(run); }},
+           {options.plot, [&] { return plot_of(run); }}},
+          failures(run));
 }
 
 }  // namespace procyon::tool

@@ -7,12 +7,8 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <filesystem>
 #include <string_view>
 
-#include "procyon/bench_plot.hpp"
 #include "procyon/parse.hpp"
 
 namespace procyon::tool {
@@ -41,18 +37,6 @@ std::vector<std::size_t> parse_list(const std::string& option, std::string_view 
 std::size_t parse_choice(const std::string& option, const std::string& text,
                          const std::vector<std::string>& words) {
   return text.empty() ? 0 : parse_word(option, text, words);
-}
-
-double parse_seconds(const std::string& text) {
-  if (text.empty()) return 36;
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  const bool number = error == std::errc() && end == text.data() + text.size();
-  if (!number || !std::isfinite(value) || value <= 0 || value > 86400) {
-    refuse("--time",
-           fmt::format("'{}' is not a number of seconds, up to 86400; try --time 36", text));
-  }
-  return value;
 }
 
 // Half a GFLOP to some, so that a sample lasts tens to hundreds of milliseconds; and of small
@@ -115,35 +99,6 @@ std::vector<Workload> parse_workloads(const BenchText& text, const BenchOptions&
   return workloads;
 }
 
-// A file that cannot be written should be known before the measurement, not after it.
-std::string parse_output(const std::string& option, const std::string& path) {
-  namespace fs = std::filesystem;
-  if (path.empty()) return path;
-  std::error_code error;
-  const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : ".";
-  if (fs::is_directory(path, error)) refuse(option, "'" + path + "' is a directory; name a file");
-  if (!fs::is_directory(folder, error)) {
-    refuse(option,
-           fmt::format("there is no directory '{}' to write '{}' in", folder.string(), path));
-  }
-  if (::access(folder.c_str(), W_OK) != 0) {
-    refuse(option, fmt::format("the directory '{}' cannot be written to", folder.string()));
-  }
-  return path;
-}
-
-std::string parse_plot(const std::string& path) {
-  if (path.empty()) return path;
-  if (!path.ends_with(".svg")) {
-    refuse("--plot", fmt::format("'{}' does not end in .svg; try --plot {}", path,
-                                 std::filesystem::path(path).replace_extension(".svg").string()));
-  }
-  if (!has_gnuplot()) {
-    refuse("--plot", "gnuplot is not installed (Debian: gnuplot-nox); --csv FILE needs nothing");
-  }
-  return parse_output("--plot", path);
-}
-
 }  // namespace
 
 BenchOptions check_options(const BenchText& text) {
@@ -155,13 +110,13 @@ BenchOptions check_options(const BenchText& text) {
   if (!text.repetitions.empty()) {
     options.repetitions = parse_count("--repetitions", text.repetitions, 1, 10'000, "-r 9");
   }
-  options.seconds = parse_seconds(text.seconds);
+  options.seconds = parse_seconds("--time", text.seconds, 36);
   if (!text.seed.empty()) {
     options.seed = parse_count("--seed", text.seed, 0, SIZE_MAX, "--seed 1");
   }
   options.json = parse_output("--json", text.json);
   options.csv = parse_output("--csv", text.csv);
-  options.plot = parse_plot(text.plot);
+  options.plot = parse_plot("--plot", text.plot);
   options.pin = text.pin;
   options.blas_fix = !text.no_blas_fix;
   return options;

@@ -1,55 +1,15 @@
 #include "procyon/bench_plot.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <spawn.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <sstream>
-#include <stdexcept>
-#include <system_error>
 
 #include "procyon/bench_report.hpp"
-#include "procyon/text_file.hpp"
+#include "procyon/gnuplot.hpp"
 
 namespace procyon::tool {
 
 namespace {
-
-namespace fs = std::filesystem;
-
-// A directory of our own: names in it need no quoting in gnuplot's language.
-class WorkDirectory {
- public:
-  WorkDirectory() : path_((fs::temp_directory_path() / "procyon-plot-XXXXXX").string()) {
-    if (::mkdtemp(path_.data()) == nullptr) {
-      throw std::system_error(errno, std::generic_category(), "no directory for the plot");
-    }
-  }
-  ~WorkDirectory() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  WorkDirectory(const WorkDirectory&) = delete;
-  WorkDirectory& operator=(const WorkDirectory&) = delete;
-  std::string file(const char* name) const { return (fs::path(path_) / name).string(); }
-
- private:
-  std::string path_;
-};
-
-std::string contents(const std::string& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
-}
 
 std::string data_of(const BenchRun& run) {
   std::string text;
@@ -104,12 +64,7 @@ std::string ratio_panel(const BenchRun& run) {
 }
 
 std::string script_of(const BenchRun& run) {
-  const std::string cpu = run.environment["cpu"]["model name"].get<std::string>();
-  std::string title;
-  // Marks that end a string of gnuplot's, or mean something in its texts.
-  std::copy_if(cpu.begin(), cpu.end(), std::back_inserter(title), [](char c) {
-    return std::string_view("'\\_^{}@&~\n").find(c) == std::string::npos;
-  });
+  const std::string title = plot_text(run.environment["cpu"]["model name"].get<std::string>());
   return fmt::format(
              "set terminal svg size 1100,520 dynamic font 'sans,13' background '#ffffff'\n"
              "set output 'plot.svg'\nset logscale x 2\nset xlabel 'rows and columns'\n"
@@ -120,50 +75,8 @@ std::string script_of(const BenchRun& run) {
          speed_panel(run) + ratio_panel(run) + "unset multiplot\n";
 }
 
-// The exit status of gnuplot in `directory`; what it says goes to the file `messages` there.
-int run_gnuplot(const WorkDirectory& directory) {
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  const std::string folder = fs::path(directory.file("x")).parent_path().string();
-  const std::string messages = directory.file("messages");
-  ::posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-  ::posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  ::posix_spawn_file_actions_addopen(&actions, 1, messages.c_str(), O_WRONLY | O_CREAT, 0600);
-  ::posix_spawn_file_actions_adddup2(&actions, 1, 2);
-  std::string program = "gnuplot";
-  std::string script = "script";
-  char* const arguments[] = {program.data(), script.data(), nullptr};
-  pid_t child = 0;
-  const int error = ::posix_spawnp(&child, program.c_str(), &actions, nullptr, arguments, environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) throw std::system_error(error, std::generic_category(), "cannot run gnuplot");
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return status;
-}
-
 }  // namespace
 
-bool has_gnuplot() {
-  const char* const path = std::getenv("PATH");
-  std::istringstream folders(path != nullptr ? path : "/usr/bin:/bin");
-  for (std::string folder; std::getline(folders, folder, ':');) {
-    if (::access((fs::path(folder) / "gnuplot").c_str(), X_OK) == 0) return true;
-  }
-  return false;
-}
-
-void write_plot(const BenchRun& run, const std::string& path) {
-  const WorkDirectory directory;
-  write_text(directory.file("data"), data_of(run));
-  write_text(directory.file("script"), script_of(run));
-  const int status = run_gnuplot(directory);
-  const std::string picture = contents(directory.file("plot.svg"));
-  if (status != 0 || picture.empty()) {
-    throw std::runtime_error("gnuplot failed: " + contents(directory.file("messages")));
-  }
-  write_text(path, picture);
-}
+std::string plot_of(const BenchRun& run) { return draw_plot(script_of(run), data_of(run)); }
 
 }  // namespace procyon::tool

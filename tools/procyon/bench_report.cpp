@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "procyon/bench_environment.hpp"
+
 namespace procyon::tool {
 
 namespace {
@@ -76,23 +78,15 @@ const char* shared_name(Shared shared) {
 }
 
 std::string header_text(const BenchRun& run) {
-  const auto& cpu = run.environment["cpu"];
-  const auto& blas = run.environment["blas"];
-  std::string text;
-  text += fmt::format("{}, {} CPUs; {} workers{}; {}, {} operands, seed {}\n",
-                      cpu["model name"].get<std::string>(), cpu["usable"].get<std::size_t>(),
-                      run.options.workers, run.options.pin ? " on a CPU each" : "",
-                      run.options.dtype(), run.options.hot ? "hot" : "streaming", run.options.seed);
-  text += fmt::format("{}, core {}\n", blas["library"].get<std::string>(),
-                      blas["core"].get<std::string>());
+  std::string text = environment_text(run.environment);
+  text += fmt::format("{} workers{}; {}, {} operands, seed {}\n", run.options.workers,
+                      run.options.pin ? " on a CPU each" : "", run.options.dtype(),
+                      run.options.hot ? "hot" : "streaming", run.options.seed);
   if (!run.blas_fix.empty()) text += run.blas_fix + "\n";
   text += fmt::format(
       "Peak by {}: {:.1f} GFLOP/s on one core, {:.1f} on all; "
       "memory (triad): {:.1f} and {:.1f} GB/s\n",
       run.peak_vectors, run.peak_one, run.peak_all, run.triad.one_core, run.triad.all_cores);
-  if (!run.environment["optimised"].get<bool>()) {
-    text += "This command was built without optimisation: its peak is none, and its shares of it\n";
-  }
   text += fmt::format("Threads at work in a product of 256: {}\n", threads_text(run));
   text += fmt::format("{:.0f} s, of which the hypervisor took {:.1f} CPU seconds\n",
                       run.elapsed_seconds, run.steal_seconds);

@@ -41,7 +41,8 @@ struct BenchRun {
   nlohmann::ordered_json environment;
   std::string blas_fix;  ///< empty: none was needed
   std::vector<ThreadCheck> threads;
-  double peak_one = 0, peak_all = 0;  ///< GFLOP/s
+  std::vector<std::string> worker_cpus;  ///< that each worker process may use
+  double peak_one = 0, peak_all = 0;     ///< GFLOP/s
   std::string peak_vectors;
   Triad triad;
   std::vector<BenchRow> rows;

@@ -27,4 +27,13 @@ std::size_t parse_count(const std::string& option, std::string_view text, std::s
 /// Throws `CLI::ValidationError` as `parse_count`.
 std::size_t parse_workers(const std::string& text, std::size_t most);
 
+/// A number of seconds above 0; `otherwise` where nothing was given. Throws as `parse_count`.
+double parse_seconds(const std::string& option, const std::string& text, double otherwise);
+
+/// The name of a file that can be written, so that it is known before the work and not after it;
+/// for a plot, also one that ends in .svg where there is a gnuplot. Empty: nothing was given.
+/// Throws `CLI::ValidationError` with the reason and the nearest right form.
+std::string parse_output(const std::string& option, const std::string& path);
+std::string parse_plot(const std::string& option, const std::string& path);
+
 }  // namespace procyon::tool

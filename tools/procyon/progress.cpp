@@ -14,38 +14,56 @@
 namespace procyon::tool {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 constexpr auto patience = std::chrono::milliseconds(500);  // before the first drawing
 constexpr auto interval = std::chrono::milliseconds(200);  // between two
 constexpr double width = 30;
 
 }  // namespace
 
-Progress::Progress(std::string title) : title_(std::move(title)) {
-  if (::isatty(STDERR_FILENO) == 1) {
+Progress::Progress(std::string title, Drawn drawn)
+    : title_(std::move(title)), watched_(::isatty(STDERR_FILENO) == 1) {
+  if (watched_ && drawn == Drawn::by_thread) {
     thread_ = std::jthread([this](const std::stop_token& stop) { draw_until(stop); });
   }
 }
 
-Progress::~Progress() = default;
+Progress::~Progress() {
+  if (!thread_.joinable() && drawn_ != begun_) wipe();
+}
+
+void Progress::show(double fraction) {
+  fraction_.store(fraction, std::memory_order_relaxed);
+  if (!watched_ || thread_.joinable()) return;
+  const auto now = Clock::now();
+  if (now - begun_ < patience || now - drawn_ < interval) return;
+  drawn_ = now;
+  draw();
+}
+
+void Progress::draw() const {
+  const double seconds = std::chrono::duration<double>(Clock::now() - begun_).count();
+  const std::string line = progress_line(title_, fraction_.load(), seconds);
+  std::fputs(("\r" + line + "\x1b[K").c_str(), stderr);
+  std::fflush(stderr);
+}
+
+void Progress::wipe() {
+  std::fputs("\r\x1b[K", stderr);
+  std::fflush(stderr);
+}
 
 void Progress::draw_until(const std::stop_token& stop) const {
   std::mutex mutex;
   std::condition_variable_any stopped;
   std::unique_lock lock(mutex);
-  const auto begun = Clock::now();
   const auto never = [] { return false; };
   stopped.wait_for(lock, stop, patience, never);
   if (stop.stop_requested()) return;
   while (!stop.stop_requested()) {
-    const double seconds = std::chrono::duration<double>(Clock::now() - begun).count();
-    const std::string line = progress_line(title_, fraction_.load(), seconds);
-    std::fputs(("\r" + line + "\x1b[K").c_str(), stderr);
-    std::fflush(stderr);
+    draw();
     stopped.wait_for(lock, stop, interval, never);
   }
-  std::fputs("\r\x1b[K", stderr);
-  std::fflush(stderr);
+  wipe();
 }
 
 std::string progress_line(const std::string& title, double fraction, double seconds_so_far) {
