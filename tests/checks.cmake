@@ -20,6 +20,13 @@ add_expect_test("tree: a long file and a long line are found"
   COMMAND ${CMAKE_COMMAND} -DROOT=${CMAKE_CURRENT_BINARY_DIR}/long -P ${here}/check_sizes.cmake
   EXIT 1 OUTPUT "602 lines" "107 columns")
 
+find_program(PROCYON_GIT git)
+if(PROCYON_GIT)
+  add_expect_test("tree: a build knows its commit, and a new one makes it write one file"
+    COMMAND ${CMAKE_COMMAND} -DSCRIPT=${PROJECT_SOURCE_DIR}/src/cmake/build_info.cmake
+      -DWORK=${CMAKE_CURRENT_BINARY_DIR}/build-info -P ${here}/check_build_info.cmake)
+endif()
+
 # ---- The leak listener ------------------------------------------------------------------------
 add_executable(test_leaks fixtures/leaks.cpp $<TARGET_OBJECTS:test_main>)
 target_link_libraries(test_leaks PRIVATE test_main)

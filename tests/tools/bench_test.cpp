@@ -84,6 +84,11 @@ TEST_CASE("what was measured is in the JSON and the CSV", "[process]") {
   CHECK(json["rows"][0]["error_over_bound"] < 1);
   CHECK(json["environment"]["blas"]["core"].is_string());
   CHECK_FALSE(json["environment"]["blas"]["build_id"].get<std::string>().empty());
+  CHECK(json["environment"]["blas"]["sha256"].get<std::string>().size() == 64);
+  for (const char* const name : {"commit", "compiler", "compiler_flags", "kernel", "affinity"}) {
+    CHECK(json["environment"][name].is_string());
+  }
+  CHECK(json["worker_affinity"].size() == 2);
   CHECK(json["peak_gflops"]["all_cores"] > 0);
   CHECK(json["failures"] == "");
   const std::string csv = contents(folder.file("x.csv"));

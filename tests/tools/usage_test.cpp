@@ -69,6 +69,9 @@ TEST_CASE("an empty value is not the default, and no name of a file", "[process]
   check_gemm({"-j", ""}, "--workers: '' is an empty value", "give --workers N");
   check_usage({"gemm", digits, dct, "-o", ""}, "--output: '' is an empty value", "C.npy");
   check_usage({"gemm", "", dct, "-o", "C.npy"}, "A: '' is an empty value", "give A.npy");
+  for (const char* option : {"-r", "--time", "--memory", "--seed", "--json", "--csv", "--plot"}) {
+    check_usage({"bench", "start", option, ""}, "'' is an empty value", "leave the option out");
+  }
   for (const char* option : {"--sizes", "--batch", "--dtype", "-j", "--operands", "--shared", "-r",
                              "--time", "--seed", "--json", "--csv", "--plot"}) {
     check_usage({"bench", "gemm", option, ""}, "'' is an empty value", "leave the option out");
@@ -94,7 +97,7 @@ TEST_CASE("numbers of workers that cannot be are refused with the range", "[proc
 TEST_CASE("help and version are no errors, and help has examples", "[process]") {
   for (const Arguments& arguments :
        {Arguments{"--help"}, Arguments{"gemm", "--help"}, Arguments{"bench", "--help"},
-        Arguments{"bench", "gemm", "--help"}}) {
+        Arguments{"bench", "gemm", "--help"}, Arguments{"bench", "start", "--help"}}) {
     CAPTURE(arguments);
     const Finished finished = run(arguments);
     CHECK(finished.code == 0);

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <thread>
 
 namespace procyon::tool {
 
@@ -43,8 +44,19 @@ Subprocess::Subprocess(const std::vector<std::string>& arguments) {
   fail(error, arguments[0]);
 }
 
+// By itself, so that it takes away what it has made.
+bool Subprocess::ends_by_itself() const noexcept {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(3);
+  while (std::chrono::steady_clock::now() < end) {
+    if (::waitpid(pid_, nullptr, WNOHANG) == pid_) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
 Subprocess::~Subprocess() {
   ::close(socket_);
+  if (ends_by_itself()) return;
   ::kill(pid_, SIGKILL);
   while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
   }

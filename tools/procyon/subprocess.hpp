@@ -12,7 +12,7 @@
 namespace procyon::tool {
 
 /// A program that was found in PATH and runs: its standard input and output are here, its errors
-/// go nowhere. It is killed, if it has not ended, when this is destroyed.
+/// go nowhere. When this is destroyed its input ends; where it does not end then, it is killed.
 class Subprocess {
  public:
   /// Throws `std::system_error` where it cannot be started; ENOENT: there is none.
@@ -27,6 +27,8 @@ class Subprocess {
   std::optional<std::string> read_line(std::chrono::milliseconds limit);
 
  private:
+  bool ends_by_itself() const noexcept;
+
   pid_t pid_ = 0;
   int socket_ = -1;
   std::string read_ahead_;
