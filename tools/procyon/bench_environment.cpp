@@ -165,7 +165,7 @@ std::string cpu_affinity() {
   if (::sched_getaffinity(0, sizeof set, &set) != 0) return "unknown";
   std::string list;
   for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-    if (CPU_ISSET(cpu, &set)) list += (list.empty() ? "" : ",") + std::to_string(cpu);
+    if (CPU_ISSET(cpu, &set)) list += fmt::format("{}{}", list.empty() ? "" : ",", cpu);
   }
   return list;
 }
