@@ -68,7 +68,7 @@ void Progress::draw_until(const std::stop_token& stop) const {
 
 std::string progress_line(const std::string& title, double fraction, double seconds_so_far) {
   fraction = std::clamp(fraction, 0.0, 1.0);
-  if (fraction == 0) return fmt::format("{}, {:.0f} s so far", title, seconds_so_far);
+  if (fraction < 0.005) return fmt::format("{}, {:.0f} s so far", title, seconds_so_far);
   const auto done = static_cast<std::size_t>(std::lround(fraction * width));
   const std::string bar =
       std::string(done, '#') + std::string(static_cast<std::size_t>(width) - done, '-');
