@@ -191,13 +191,14 @@ TEST_CASE("tasks that read the standard input are at its end, and the program lo
           "[process]") {
   const std::string input =
       std::filesystem::temp_directory_path() / ("input-" + std::to_string(getpid()));
-  std::ofstream(input) << "one\ntwo\nthree\n";
+  const std::string more(100'000, 'x');  // than anybody reads ahead
+  std::ofstream(input) << "one\ntwo\n" << more << "\n";
   const char* const mode = GENERATE("input", "input-apart");
   const char* const method = GENERATE("fork", "forkserver", "spawn");
   CAPTURE(mode, method);
   const processes::Variable variable("PROCYON_START_METHOD", method);
   Program program(mode, input.c_str());
-  CHECK(program.read_all() == "one 0 0 0 0 0 0 0 0 two three\n");
+  CHECK(program.read_all() == "one 0 0 0 0 0 0 0 0 two " + more + "\n");
   CHECK(program.wait_for_all() == 0);
   std::filesystem::remove(input);
 }
