@@ -97,7 +97,7 @@ std::string sha256_of(const std::string& path) {
   constexpr std::size_t digits = 64;
   try {
     const auto line = Subprocess({"sha256sum", "--", path}).read_line(std::chrono::seconds(30));
-    const std::string sum = line.value_or("").substr(0, digits);
+    std::string sum = line.value_or("").substr(0, digits);
     const bool whole = sum.find_first_not_of("0123456789abcdef") == std::string::npos;
     if (whole && sum.size() == digits) return sum;
   } catch (const std::system_error&) {
