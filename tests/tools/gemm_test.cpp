@@ -263,6 +263,8 @@ TEST_CASE("shapes and types that do not fit are wrong usage, both named", "[proc
 TEST_CASE("missing, unreadable and malformed inputs fail by name", "[process]") {
   const WithOldOutput old;
   old.check_failed(gemm("no/such.npy", dct, old.output), 1, "no/such.npy", "No such file");
+  old.check_failed(gemm(PROCYON_TEST_DATA "/digit.npy", dct, old.output), 1, "No such file",
+                   "did you mean " + digits + "?");
   old.check_failed(gemm("/proc", dct, old.output), 1, "/proc", "directory");
   old.check_failed(gemm(PROCYON_TEST_DATA "/npy/object.npy", dct, old.output), 1, "object.npy",
                    "would run code");

@@ -7,15 +7,18 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 #include "procyon/blas_fix.hpp"
 #include "procyon/gemm_plan.hpp"
 #include "procyon/output.hpp"
 #include "procyon/parse.hpp"
 #include "procyon/progress.hpp"
+#include "procyon/suggest.hpp"
 
 namespace procyon::tool {
 namespace {
@@ -248,6 +251,28 @@ void run(const Request& request, const NpyFile& a_file, const NpyFile& b_file) {
   request.output == "/dev/stdout" ? complain(done) : print(done);
 }
 
+/// The .npy file in the same folder whose name is nearest to that of one that is not there.
+std::string meant_instead_of(const std::string& path) {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::path(path).parent_path();
+  std::vector<std::string> names;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder.empty() ? "." : folder, error)) {
+    if (entry.path().extension() == ".npy") names.push_back(entry.path().filename().string());
+  }
+  const auto meant = nearest(fs::path(path).filename().string(), names);
+  return meant ? fmt::format("; did you mean {}?", (folder / *meant).string()) : "";
+}
+
+NpyFile open_operand(const std::string& path) {
+  try {
+    return NpyFile(path);
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::no_such_file_or_directory) throw;
+    throw std::runtime_error(error.what() + meant_instead_of(path));
+  }
+}
+
 void gemm(const Text& text) {
   const Request request = check(text);
   if (!text.no_blas_fix) {
@@ -255,7 +280,7 @@ void gemm(const Text& text) {
       complain(fixed + "\n");
     }
   }
-  const NpyFile a(request.a), b(request.b);
+  const NpyFile a = open_operand(request.a), b = open_operand(request.b);
   check_types(request, a, b);
   if (a.element_size() == sizeof(float)) {
     run<float>(request, a, b);
