@@ -8,6 +8,7 @@
 #include <procyon/executor/exception.hpp>
 #include <procyon/executor/executor.hpp>
 #include <procyon/executor/pool.hpp>
+#include <procyon/executor/process.hpp>
 #include <procyon/executor/serial_pool.hpp>
 #include <procyon/executor/thread_pool.hpp>
 #include <procyon/executor/trace.hpp>

@@ -1,5 +1,7 @@
 #include "engine/code.hpp"
 
+#include "engine/worker.hpp"
+
 #include <procyon/base/errors.hpp>
 
 #include <dlfcn.h>
@@ -171,11 +173,27 @@ std::uintptr_t find_address(CodeToken code, const std::atomic<const Module*>* mo
   return module.begin + offset;
 }
 
+template <class Record>
+const Record* find_record(CodeToken code, const std::atomic<const Module*>* modules) noexcept {
+  const std::uintptr_t address = find_address(code, modules, sizeof(Record));
+  if (address % alignof(Record) != 0) return nullptr;
+  const auto* record = reinterpret_cast<const Record*>(address);  // NOLINT
+  return record != nullptr && record->magic == Record::valid ? record : nullptr;
+}
+
+CodeToken token_of(const void* module_base, const void* record) {
+  const auto base = reinterpret_cast<std::uintptr_t>(module_base);
+  return std::uint64_t{number_of(base)} << 48 | (reinterpret_cast<std::uintptr_t>(record) - base);
+}
+
 }  // namespace
 
 CodeToken register_code(const void* module_base, const JobType* type) {
-  const auto base = reinterpret_cast<std::uintptr_t>(module_base);
-  return std::uint64_t{number_of(base)} << 48 | (reinterpret_cast<std::uintptr_t>(type) - base);
+  return token_of(module_base, type);
+}
+
+CodeToken register_code(const void* module_base, const ProcessType* type) {
+  return token_of(module_base, type);
 }
 
 CodeToken register_function(std::uintptr_t address) {
@@ -200,11 +218,21 @@ ModuleIdentity identify_module(CodeToken code) {
   return {base, module.fingerprint, module.path};
 }
 
+const Module* make_module(CodeToken code, bool shared) {
+  const ModuleIdentity identity = identify_module(code);
+  void* block = allocate_block(shared, sizeof(Module) + identity.path.size() + 1);
+  auto* module = ::new (block) Module{identity.base, identity.fingerprint};
+  std::memcpy(module->path(), identity.path.c_str(), identity.path.size() + 1);
+  return module;
+}
+
 const JobType* find_code(CodeToken code, const std::atomic<const Module*>* modules) noexcept {
-  const std::uintptr_t address = find_address(code, modules, sizeof(JobType));
-  if (address % alignof(JobType) != 0) return nullptr;
-  const auto* type = reinterpret_cast<const JobType*>(address);  // NOLINT
-  return type != nullptr && type->magic == JobType::valid ? type : nullptr;
+  return find_record<JobType>(code, modules);
+}
+
+const ProcessType* find_process_code(CodeToken code,
+                                     const std::atomic<const Module*>* modules) noexcept {
+  return find_record<ProcessType>(code, modules);
 }
 
 std::uintptr_t find_function(CodeToken code, const std::atomic<const Module*>* modules) noexcept {

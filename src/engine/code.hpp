@@ -6,6 +6,7 @@
 #include "engine/layout.hpp"
 
 #include <procyon/engine/job.hpp>
+#include <procyon/engine/process.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -22,11 +23,16 @@ struct ModuleIdentity {
   std::string path;
 };
 ModuleIdentity identify_module(CodeToken code);
+/// As a block in the heap or not, for those who are to find the code; owned by the caller. Throws
+/// SharedMemoryError.
+const Module* make_module(CodeToken code, bool shared);
 
-/// The record that a token names, given its submitter's modules; null where there is no record at
-/// that place, or this process cannot have the module. A library that is not loaded yet is loaded
-/// from the same file, if that is still the same build.
+/// The record that a token names, given its submitter's modules; null where there is no record of
+/// that kind at that place, or this process cannot have the module. A library that is not loaded
+/// yet is loaded from the same file, if that is still the same build.
 const JobType* find_code(CodeToken code, const std::atomic<const Module*>* modules) noexcept;
+const ProcessType* find_process_code(CodeToken code,
+                                     const std::atomic<const Module*>* modules) noexcept;
 /// The function that a token names; 0 where this process cannot have it.
 std::uintptr_t find_function(CodeToken code, const std::atomic<const Module*>* modules) noexcept;
 

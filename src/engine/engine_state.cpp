@@ -226,11 +226,7 @@ bool Engine::State::end_job(Job& job, Failure::Kind kind) {
 void Engine::State::publish_module(CodeToken code) {
   std::atomic<const Module*>& place = pool->modules[module_of(code)];
   if (place.load(std::memory_order_relaxed) != nullptr) return;
-  const ModuleIdentity identity = identify_module(code);
-  void* block = allocate_block(shared, sizeof(Module) + identity.path.size() + 1);
-  auto* module = ::new (block) Module{identity.base, identity.fingerprint};
-  std::memcpy(module->path(), identity.path.c_str(), identity.path.size() + 1);
-  place.store(module, std::memory_order_release);
+  place.store(make_module(code, shared), std::memory_order_release);
 }
 
 void Engine::State::publish_modules(const JobSpec& spec) {

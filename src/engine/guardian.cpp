@@ -35,6 +35,9 @@ using shm::MemberKind;
 // How long at a time the death of a process that has been killed is waited for; its number may be
 // used again only when that is proven.
 constexpr std::chrono::milliseconds proof_slice{1000};
+constexpr std::chrono::milliseconds burial_slice{20};
+// With a guardian that another process keeps.
+constexpr std::chrono::milliseconds patience_with_others{1000};
 
 struct Watched {
   std::uint16_t slot;
@@ -74,10 +77,12 @@ class Guardian {
   // Returns when the program has gone, and everything of its with it.
   int run() {
     do {
-      watch_new_zygotes();  // first: those whose workers are recovered are told
+      watch_new();  // first: zygotes whose workers are recovered are told
       recover_the_dead();
     } while (wait());
-    for (const Watched& zygote : zygotes_) send_signal(zygote.pidfd, SIGKILL);
+    // Also those that have come meanwhile. Whoever comes later sees by itself that it is alone.
+    watch_new();
+    for (const Watched& each : watched_) send_signal(each.pidfd, SIGKILL);
     return 0;
   }
 
@@ -85,7 +90,7 @@ class Guardian {
   // False: the program is gone.
   bool wait() {
     std::vector<pollfd> events{{program_.get(), POLLIN, 0}, {bell_, POLLIN, 0}};
-    for (const Watched& zygote : zygotes_) events.push_back({zygote.pidfd.get(), POLLIN, 0});
+    for (const Watched& each : watched_) events.push_back({each.pidfd.get(), POLLIN, 0});
     if (poll(events.data(), events.size(), -1) < 0) return errno == EINTR;
     if (events[0].revents != 0) return false;
     if (events[1].revents != 0) {
@@ -93,31 +98,31 @@ class Guardian {
       eventfd_read(bell_, &count);
     }
     for (std::size_t i = 2; i < events.size(); ++i) {
-      if (events[i].revents != 0) mark_dead(zygotes_[i - 2].slot, SIGKILL);
+      if (events[i].revents != 0) mark_dead(watched_[i - 2].slot, SIGKILL);
     }
     return true;
   }
 
-  void watch_new_zygotes() {
+  // Workers are their zygote's to watch.
+  void watch_new() {
     for (std::uint16_t slot = 1; slot <= shm::max_members; ++slot) {
       const Member& member = shm::members()[slot];
-      if (kind_of(member) != MemberKind::zygote || shm::state_of(member) != Member::live ||
-          is_watched(slot)) {
-        continue;
-      }
+      const bool is_zygote = kind_of(member) == MemberKind::zygote;
+      if (!is_zygote && kind_of(member) != MemberKind::process) continue;
+      if (shm::state_of(member) != Member::live || is_watched(slot)) continue;
       Descriptor pidfd = pidfd_of(member);
       if (!pidfd) {
         mark_dead(slot, SIGKILL);
         continue;
       }
       // An earlier guardian may have died between a recovery and telling of it.
-      send_signal(pidfd, SIGUSR1);
-      zygotes_.push_back({slot, std::move(pidfd)});
+      if (is_zygote) send_signal(pidfd, SIGUSR1);
+      watched_.push_back({slot, std::move(pidfd)});
     }
   }
 
   bool is_watched(std::uint16_t slot) const noexcept {
-    return std::ranges::any_of(zygotes_, [slot](const Watched& each) { return each.slot == slot; });
+    return std::ranges::any_of(watched_, [slot](const Watched& each) { return each.slot == slot; });
   }
 
   static void mark_dead(std::uint16_t slot, int status) noexcept {
@@ -142,14 +147,14 @@ class Guardian {
         bury(slot);
       }
     }
-    std::erase_if(zygotes_, [](const Watched& each) {
+    std::erase_if(watched_, [](const Watched& each) {
       return shm::state_of(shm::members()[each.slot]) != Member::live;
     });
   }
 
   // A worker's place is free again.
   void tell(std::uint32_t zygote) const noexcept {
-    for (const Watched& each : zygotes_) {
+    for (const Watched& each : watched_) {
       if (each.slot == zygote) send_signal(each.pidfd, SIGUSR1);
     }
   }
@@ -166,8 +171,8 @@ class Guardian {
     sync::futex_wake(member.state, sync::all_waiters);
   }
 
-  // What a dead member has started, or was about to: its pools lie in blocks of its own, which
-  // nobody may use any more when they are freed.
+  // What a dead member has started, or was about to: its pools and what its Processes run lie in
+  // blocks of its own, which nobody may use any more when they are freed.
   void end_children(std::uint16_t parent_slot) noexcept {
     const MemberId parent{parent_slot, shm::members()[parent_slot].epoch.load()};
     for (std::uint16_t slot = 1; slot <= shm::max_members; ++slot) {
@@ -181,6 +186,9 @@ class Guardian {
         pool_of(member).status.store(PoolState::stopping, std::memory_order_seq_cst);
         kill_and_wait(slot);
         bury_pool(slot);
+      } else if (kind_of(member) == MemberKind::process) {
+        kill_and_wait(slot);
+        bury(slot);
       }
     }
   }
@@ -221,7 +229,7 @@ class Guardian {
 
   Descriptor program_;
   int bell_;
-  std::vector<Watched> zygotes_;
+  std::vector<Watched> watched_;
 };
 
 }  // namespace
@@ -319,6 +327,27 @@ void GuardianShare::look_after() {
   if (guardian.is_program_guardian || (guardian.runs && !guardian.process.has_ended())) return;
   guardian.stop();
   guardian.start();
+}
+
+void GuardianShare::wait_for_burial(shm::MemberId id, Patience patience) noexcept {
+  Member& member = shm::members()[id.slot];
+  const bool is_kept_here = !shared().is_program_guardian;
+  const auto end = std::chrono::steady_clock::now() + patience_with_others;
+  while (is_kept_here || patience == Patience::endless || std::chrono::steady_clock::now() < end) {
+    std::uint32_t state = member.state.load(std::memory_order_acquire);
+    if (state == Member::free || member.epoch.load(std::memory_order_acquire) != id.epoch) return;
+    if (state != Member::dead) {
+      member.state.compare_exchange_strong(state, Member::dead, std::memory_order_acq_rel);
+      continue;
+    }
+    ring();
+    sync::futex_wait(member.state, state, burial_slice);
+    try {
+      look_after();
+    } catch (const StartError&) {
+      // No process to be had just now: the next turn tries again.
+    }
+  }
 }
 
 int GuardianShare::bell() const noexcept { return shared().bell.get(); }

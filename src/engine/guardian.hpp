@@ -3,13 +3,14 @@
 #pragma once
 
 #include "base/descriptor.hpp"
+#include "shm/members.hpp"
 
 namespace procyon::engine {
 
 /// A share in the guardian of this program: started with the program's first share, ended with its
-/// last. Its loss is a normal event: `look_after` starts another, which does the work again. In a
-/// worker, which may have pools of its own, the program's guardian is used, and kept by the
-/// program.
+/// last. Its loss is a normal event: `look_after` starts another, which does the work again. In
+/// processes that the program started, which may have pools of their own, the program's guardian is
+/// used, and kept by the program.
 class GuardianShare {
  public:
   /// Throws StartError.
@@ -25,7 +26,14 @@ class GuardianShare {
   /// Tells it that the table of members has changed.
   void ring() const noexcept;
 
-  /// In a worker, first of all: the bell of the program's guardian, which stays open.
+  enum class Patience { endless, limited };
+  /// Waits until the guardian has recovered what that member held, and its slot is nobody's; with
+  /// `limited` patience for a second at most where another process keeps the guardian, and may be
+  /// too busy to replace it. Requires: this process has reserved the slot, and the member is
+  /// confirmed dead or never began.
+  void wait_for_burial(shm::MemberId id, Patience patience) noexcept;
+
+  /// In a started process, first of all: the bell of the program's guardian, which stays open.
   static void use_program_guardian(int bell) noexcept;
 
  private:

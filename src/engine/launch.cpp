@@ -2,6 +2,8 @@
 
 #include "base/start_channel.hpp"
 #include "engine/guardian.hpp"
+#include "engine/process_main.hpp"
+#include "engine/start_method.hpp"
 #include "engine/threads.hpp"
 #include "engine/zygote.hpp"
 #include "process/process.hpp"
@@ -14,12 +16,15 @@
 #include <link.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
+#include <new>
 
 namespace procyon {
 namespace engine {
@@ -28,6 +33,9 @@ namespace {
 using process::Descriptor;
 using process::ForkServer;
 using process::Parcel;
+
+// For a process started afresh to come to init().
+constexpr std::chrono::milliseconds ready_patience{60000};
 
 /// This process's way to start others.
 struct Starter {
@@ -58,6 +66,10 @@ unsigned long long modules_loaded() noexcept {
 // The copy that a forked child has of its parent's server is the parent's.
 bool is_ours(const Starter& mine) noexcept {
   return mine.server && mine.generation == process::fork_generation();
+}
+
+bool shares_image(const Starter& mine) noexcept {
+  return is_ours(mine) && !mine.afresh && mine.modules == modules_loaded();
 }
 
 ForkServer start_server_afresh() {
@@ -99,10 +111,32 @@ int run_with_heap(const Launch& launch, std::vector<Descriptor> descriptors,
       program.reset();
       if (channel) process::send_parcel(channel.get(), "1");
       return run_worker(*launch.pool, {launch.index, launch.parent, bell, launch.settings});
+    case Role::process:
+      if (channel) process::send_parcel(channel.get(), "1");
+      run_launched_process(*launch.record, std::move(program), bell);  // never returns
     case Role::fork_server:
       break;
   }
   return 1;
+}
+
+// `start` with a server that lives.
+template <class Start>
+StartedProcess with_server(Image image, const Start& start) {
+  Starter& mine = starter();
+  const std::scoped_lock lock(mine.mutex);
+  const auto replace = [&mine, image] {
+    if (image == Image::shared) throw StartError("fork server", ESTALE, "it has been lost");
+    replace_server(mine);
+  };
+  if (!is_ours(mine) || (image == Image::shared && !shares_image(mine))) replace();
+  try {
+    return StartedProcess(start(mine.server));
+  } catch (const StartError& error) {
+    if (error.code() != ESRCH && error.code() != EPERM) throw;
+  }
+  replace();
+  return StartedProcess(start(mine.server));
 }
 
 // In a child of the fork server.
@@ -136,11 +170,16 @@ void StartedProcess::send_signal(int signal) const noexcept {
 }
 
 int StartedProcess::reap() noexcept {
+  const int status = collect();
+  pidfd_.reset();
+  return status;
+}
+
+int StartedProcess::collect() noexcept {
   const pid_t pid = std::exchange(pid_, 0);
   if (pid == 0) return -1;
   while (!process::wait_until_gone(pidfd_, std::chrono::hours{1})) {
   }
-  pidfd_.reset();
   if (!by_server_) return process::reap(pid);
   Starter& mine = starter();
   const std::scoped_lock lock(mine.mutex);
@@ -158,20 +197,41 @@ bool has_server() noexcept {
 bool server_shares_image() noexcept {
   Starter& mine = starter();
   const std::scoped_lock lock(mine.mutex);
-  return is_ours(mine) && !mine.afresh && mine.modules == modules_loaded();
+  return shares_image(mine);
 }
 
-StartedProcess start_by_server(const Launch& launch, const std::vector<int>& descriptors) {
-  Starter& mine = starter();
-  const std::scoped_lock lock(mine.mutex);
-  if (!is_ours(mine)) replace_server(mine);
-  try {
-    return StartedProcess(mine.server.start(process::bytes_of(launch), descriptors));
-  } catch (const StartError& error) {
-    if (error.code() != ESRCH && error.code() != EPERM) throw;
+StartedProcess start_by_server(const Launch& launch, const std::vector<int>& descriptors,
+                               process::Bound bound, Image image) {
+  return with_server(image, [&](ForkServer& server) {
+    return server.start(process::bytes_of(launch), descriptors, bound);
+  });
+}
+
+StartedProcess start_afresh_by_server(const Launch& launch, const std::vector<int>& descriptors) {
+  auto [ours, theirs] = process::socket_pair();
+  if (!ours || !theirs) throw StartError("socketpair", errno, "no descriptors for a process");
+  if (!process::send_parcel(ours.get(), process::bytes_of(launch), descriptors)) {
+    throw StartError("sendmsg", errno, "a process cannot be told what to do");
   }
-  replace_server(mine);
-  return StartedProcess(mine.server.start(process::bytes_of(launch), descriptors));
+  const Descriptor environment = process::write_environment();
+  StartedProcess started = with_server(Image::any, [&, &channel = theirs](ForkServer& server) {
+    return server.start_afresh(channel, environment, process::Bound::yes);
+  });
+  theirs.reset();
+  pollfd event{ours.get(), POLLIN, 0};
+  const auto end = std::chrono::steady_clock::now() + ready_patience;
+  while (poll(&event, 1, 1000) <= 0 && std::chrono::steady_clock::now() < end) {
+  }
+  char byte = 0;
+  if (event.revents != 0 && recv(ours.get(), &byte, 1, MSG_DONTWAIT) == 1) return started;
+  if (event.revents == 0) started.send_signal(SIGKILL);
+  throw_never_ready(started.reap(), Started::process);
+}
+
+void forget_server() noexcept {
+  Starter& mine = starter();
+  ::new (&mine.mutex) std::mutex;
+  mine.generation = 0;
 }
 
 int run_launch(Parcel&& parcel, const Descriptor& channel) {

@@ -19,10 +19,11 @@
 
 namespace procyon::engine {
 
-enum class Role : std::uint32_t { fork_server, guardian, zygote, worker };
+enum class Role : std::uint32_t { fork_server, guardian, zygote, worker, process };
 
 /// Descriptors, in this order: of a fork server its socket and the program's pidfd; of the others
-/// the heap, the pidfd of whom they serve, the guardian's bell, and a zygote's control socket.
+/// the heap, the pidfd of whom they serve (a Process: its parent), the guardian's bell, and a
+/// zygote's control socket.
 struct Launch {
   static constexpr std::uint64_t valid = 0x50524f434c4e4348;
   std::uint64_t magic = valid;
@@ -32,6 +33,7 @@ struct Launch {
   shm::MemberId id;
   pid_t parent = 0;  // of a worker: the zygote with which it dies
   PoolState* pool = nullptr;
+  ProcessRecord* record = nullptr;  // of a Process
   Settings settings;
 };
 static_assert(std::is_trivially_copyable_v<Launch>);
@@ -54,6 +56,10 @@ class StartedProcess {
   void send_signal(int signal) const noexcept;
   /// Waits for its end; the status as waitpid gives it, -1: unknown. Forgets the process.
   int reap() noexcept;
+  /// As reap, but its pidfd stays open.
+  int collect() noexcept;
+  /// For poll: readable once it has ended. -1: there is none.
+  int pidfd() const noexcept { return pidfd_.get(); }
 
  private:
   pid_t pid_ = 0;
@@ -68,9 +74,18 @@ bool server_shares_image() noexcept;
 
 /// Whether this process has a fork server, alive when it was last asked.
 bool has_server() noexcept;
+/// Whether what is to be started counts on server_shares_image().
+enum class Image { any, shared };
+
 /// Has the fork server start a process; starts another server, afresh, where there is none any
-/// more. Throws StartError.
-StartedProcess start_by_server(const Launch& launch, const std::vector<int>& descriptors);
+/// more. Throws StartError: code() is ESTALE where it would have to, and the image is to be shared.
+StartedProcess start_by_server(const Launch& launch, const std::vector<int>& descriptors,
+                               process::Bound bound = process::Bound::no, Image image = Image::any);
+/// Has the fork server start this executable afresh; returns when the process has come to init().
+/// It ends with the program. Throws StartError.
+StartedProcess start_afresh_by_server(const Launch& launch, const std::vector<int>& descriptors);
+/// In a forked child: the parent's server is none of its own, whoever holds its lock.
+void forget_server() noexcept;
 
 /// The whole life of a process that was started with a Launch; its exit code. A worker writes a
 /// byte to `channel`, where there is one, when it is ready.

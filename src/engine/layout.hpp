@@ -32,6 +32,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 
 namespace procyon::engine {
@@ -195,6 +196,27 @@ struct alignas(64) PoolState {
     return jobs_before(blocks_used.load(std::memory_order_acquire));
   }
   std::size_t mask_words() const noexcept { return (workers + 63) / 64; }
+};
+
+/// A Process: what it needs to know of itself and what it is to run, for the time that it runs.
+/// Belongs to its parent, as all that it refers to does.
+struct alignas(64) ProcessRecord {
+  struct Text {
+    const char* data;
+    std::uint64_t size;
+  };
+  // Constant once the process is started.
+  Text name;
+  Text identity;                                    // "1:2": the second child of the first
+  std::uint32_t daemon;                             // or not
+  std::uint64_t ignored;                            // signals, a bit each
+  CodeToken code;                                   // of a call in the heap
+  void* payload;                                    // null: the child has a copy of its parent's
+  std::atomic<const Module*> modules[max_modules];  // of code and what the payload names
+  // Written by the child: its exit code + 1 when it leaves by itself.
+  std::atomic<std::uint32_t> reported;
+
+  std::string_view name_text() const noexcept { return {name.data, name.size}; }
 };
 
 inline std::uint64_t ring_entry(std::uint32_t index, std::uint32_t generation) noexcept {

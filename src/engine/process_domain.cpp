@@ -3,12 +3,12 @@
 #include "engine/domain.hpp"
 #include "engine/guardian.hpp"
 #include "engine/launch.hpp"
+#include "engine/start_method.hpp"
 #include "engine/threads.hpp"
 #include "engine/zygote.hpp"
 #include "process/process.hpp"
 #include "process/spawn_launcher.hpp"
 #include "shm/members.hpp"
-#include "sync/futex.hpp"
 
 #include <procyon/base/errors.hpp>
 #include <procyon/shm/heap.hpp>
@@ -24,12 +24,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <cstdlib>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <string_view>
 #include <utility>
 
 namespace procyon::engine {
@@ -42,49 +39,6 @@ using shm::MemberKind;
 
 constexpr std::chrono::milliseconds stop_patience{5000};
 constexpr std::chrono::milliseconds start_patience{120000};
-constexpr std::chrono::milliseconds burial_slice{20};
-// A fork of a process with more than this takes longer than starting from a small image.
-constexpr std::size_t much_private_memory = std::size_t{256} << 20;
-
-// A process that somebody else's code has forked is no member of the heap that it sees.
-void refuse_strangers() {
-  if (!shm::heap_is_open() || shm::self() != MemberId{}) return;
-  throw StartError("fork", 0,
-                   "this process was forked from a program with pools, and shares nothing but a "
-                   "view of them; start it with a Pool or Process, or use ThreadPool here");
-}
-
-StartMethod method_of_environment() {
-  const char* value = std::getenv("PROCYON_START_METHOD");
-  const std::string_view name = value == nullptr ? "automatic" : value;
-  if (name == "automatic" || name.empty()) return StartMethod::automatic;
-  if (name == "fork") return StartMethod::fork;
-  if (name == "forkserver") return StartMethod::forkserver;
-  if (name == "spawn") return StartMethod::spawn;
-  throw std::invalid_argument(fmt::format(
-      "PROCYON_START_METHOD = \"{}\": must be automatic, fork, forkserver or spawn", name));
-}
-
-// Without init() there is only `fork`: much memory makes it slow, not wrong.
-StartMethod choose_method() {
-  const bool threads = foreign_threads() != 0;
-  const bool large = is_initialised() && private_memory() > much_private_memory;
-  return large || threads ? StartMethod::forkserver : StartMethod::fork;
-}
-
-StartMethod resolve(StartMethod method) {
-  require_init_first();
-  const bool chosen_here = method == StartMethod::automatic;
-  if (chosen_here) method = method_of_environment();
-  if (method == StartMethod::automatic) method = choose_method();
-  if (method == StartMethod::fork || is_initialised()) return method;
-  if (chosen_here && foreign_threads() != 0) {
-    throw StartError("fork", 0, refusal_of_threads(foreign_threads()));
-  }
-  throw StartError(method == StartMethod::spawn ? "spawn" : "forkserver", 0,
-                   "this start method needs the line `procyon::init(argc, argv);` as the first "
-                   "statement of main");
-}
 
 /// The environment of workers started afresh, in a block of the heap.
 class Environment {
@@ -114,10 +68,10 @@ class Environment {
 class ProcessDomain final : public WorkerDomain {
  public:
   explicit ProcessDomain(const Settings& settings) : settings_(settings) {
-    settings_.start_method = resolve(settings.start_method);
+    settings_.start_method = resolve_method(settings.start_method, Started::pool);
     const bool forks = settings_.start_method == StartMethod::fork;
     if (const std::size_t threads = forks ? foreign_threads() : 0; threads != 0) {
-      throw StartError("fork", 0, refusal_of_threads(threads));
+      throw StartError("fork", 0, refusal_of_threads(threads, Started::pool));
     }
     guardian_ = std::make_unique<GuardianShare>();
     if (settings_.start_method == StartMethod::spawn) {
@@ -137,7 +91,7 @@ class ProcessDomain final : public WorkerDomain {
     const ZygoteReport report = threads == 0 ? hear_report() : ZygoteReport{ECANCELED, 0, 0};
     if (report.error == 0) return;
     stop(pool);
-    if (threads != 0) throw StartError("fork", 0, refusal_of_threads(threads));
+    if (threads != 0) throw StartError("fork", 0, refusal_of_threads(threads, Started::pool));
     throw_start_error(report, pool.workers);
   }
 
@@ -148,7 +102,7 @@ class ProcessDomain final : public WorkerDomain {
     shutdown(control_.get(), SHUT_RDWR);
     control_.reset();
     while (!zygote_.wait_until_gone(stop_patience)) zygote_.send_signal(SIGKILL);
-    wait_for_burial(pool);
+    guardian_->wait_for_burial(id_, GuardianShare::Patience::endless);
     // Only now: its number must not be another's while the guardian looks at it.
     zygote_.reap();
     guardian_.reset();
@@ -211,23 +165,6 @@ class ProcessDomain final : public WorkerDomain {
                            {shm::heap_descriptor(), self.get(), guardian_->bell(), control.get()});
   }
 
-  // It may have died before it was LIVE, or the guardian may have seen nothing of it.
-  void wait_for_burial(PoolState& pool) noexcept {
-    Member& member = shm::members()[id_.slot];
-    for (;;) {
-      std::uint32_t state = member.state.load(std::memory_order_acquire);
-      if (state == Member::free || member.epoch.load(std::memory_order_acquire) != id_.epoch)
-        return;
-      if (state != Member::dead) {
-        member.state.compare_exchange_strong(state, Member::dead, std::memory_order_acq_rel);
-        continue;
-      }
-      guardian_->ring();
-      sync::futex_wait(member.state, state, burial_slice);
-      look_after(pool);
-    }
-  }
-
   ZygoteReport hear_report() const {
     pollfd event{control_.get(), POLLIN, 0};
     const auto end = std::chrono::steady_clock::now() + start_patience;
@@ -240,16 +177,7 @@ class ProcessDomain final : public WorkerDomain {
   }
 
   [[noreturn]] static void throw_start_error(const ZygoteReport& report, std::uint32_t workers) {
-    if (report.error == ECHILD) {
-      const bool killed = WIFSIGNALED(report.status);
-      throw StartError(
-          "worker", report.error,
-          fmt::format("a worker that was started afresh ended by {} {} before it was ready: "
-                      "procyon::init(argc, argv); must be the first statement of main, and "
-                      "static initialisers must not need what only the program has",
-                      killed ? "signal" : "exit code",
-                      killed ? WTERMSIG(report.status) : WEXITSTATUS(report.status)));
-    }
+    if (report.error == ECHILD) throw_never_ready(report.status, Started::pool);
     throw StartError("worker", report.error,
                      fmt::format("only {} of {} workers could be started (see ulimit -u, ulimit -n "
                                  "and the control group's pids.max)",

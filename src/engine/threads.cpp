@@ -5,8 +5,6 @@
 
 #include <procyon/blas/runtimes.hpp>
 
-#include <fmt/format.h>
-
 #include <unistd.h>
 
 #include <chrono>
@@ -52,14 +50,6 @@ std::size_t foreign_threads() {
 
 std::size_t foreign_threads_after_fork() {
   return threads_beyond(1 + library_threads() + sanitizer_threads);
-}
-
-std::string refusal_of_threads(std::size_t threads) {
-  return fmt::format(
-      "this process has {} other thread{}, whose locks a forked worker would find locked for ever; "
-      "make the Pool before threads are started, use StartMethod::forkserver or spawn with "
-      "procyon::init(argc, argv); as the first statement of main, or use ThreadPool",
-      threads, threads == 1 ? "" : "s");
 }
 
 std::size_t private_memory() {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <string>
 
 namespace procyon::engine {
 
@@ -13,9 +12,6 @@ namespace procyon::engine {
 std::size_t foreign_threads();
 /// As above where OpenBLAS has ended its threads: after a fork.
 std::size_t foreign_threads_after_fork();
-
-/// Why so many threads forbid `fork`, and what to do.
-std::string refusal_of_threads(std::size_t threads);
 
 /// Bytes of memory that a fork would have to copy the page tables of, and later the pages.
 std::size_t private_memory();

@@ -4,6 +4,7 @@
 #include "engine/domain.hpp"
 #include "engine/guardian.hpp"
 #include "engine/launch.hpp"
+#include "engine/process_main.hpp"
 #include "engine/supervision.hpp"
 #include "engine/worker.hpp"
 #include "process/process.hpp"
@@ -385,6 +386,7 @@ int run_worker(PoolState& pool, const WorkerSettings& settings) {
   process::empty_standard_input();
   GuardianShare::use_program_guardian(settings.bell);
   workers_around = pool.workers;
+  become_pool_worker(settings.index);
   if (settings.pool.pin_cpus) pin_to_cpu(settings.index);
   Worker worker(pool, settings.index, settings.pool.max_tasks_per_child);
   const bool initialised = worker.initialise();

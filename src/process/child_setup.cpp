@@ -63,6 +63,22 @@ void empty_standard_input() noexcept {
   for (std::streamsize left = read_ahead->in_avail(); left > 0; --left) read_ahead->sbumpc();
 }
 
+std::uint64_t ignored_signals() noexcept {
+  std::uint64_t ignored = 0;
+  for (int signal = 1; signal < SIGRTMAX; ++signal) {
+    struct sigaction action = {};
+    if (signal == SIGCHLD || sigaction(signal, nullptr, &action) != 0) continue;
+    if (action.sa_handler == SIG_IGN) ignored |= std::uint64_t{1} << signal;
+  }
+  return ignored;
+}
+
+void ignore_only(std::uint64_t ignored) noexcept {
+  for (int signal = 1; signal < SIGRTMAX; ++signal) {
+    set_disposition(signal, (ignored >> signal & 1) != 0 ? SIG_IGN : SIG_DFL);
+  }
+}
+
 void ignore_ending_signals() {
   ignore_terminal_signals();
   // By a handler, which children of this process drop, as they do not what is ignored.

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct ChildHandle {
   pid_t pid = 0;
   Descriptor pidfd;
 };
+
+/// Whether the server kills a child when the program, whose server it is, has gone.
+enum class Bound { no, yes };
 
 /// The requesting end. Not for several threads at once.
 class ForkServer {
@@ -36,13 +40,18 @@ class ForkServer {
   /// Forks a child that runs `main` with the parcel, in this process's current directory. Throws
   /// StartError: code() is ESRCH where the server has died, EPERM where this process has changed
   /// its user since.
-  ChildHandle start(std::string_view bytes, const std::vector<int>& descriptors);
+  ChildHandle start(std::string_view bytes, const std::vector<int>& descriptors, Bound bound);
+  /// Starts this program's executable afresh in this process's current directory, with `channel` as
+  /// process::start_afresh does and an environment of write_environment. Throws as above.
+  ChildHandle start_afresh(const Descriptor& channel, const Descriptor& environment, Bound bound);
   /// The status, as waitpid gives it, of a child that has ended; -1: unknown, the server has died.
   int reap(pid_t child) noexcept;
   /// Ends the server; its children go on.
   void stop() noexcept;
 
  private:
+  ChildHandle ask(const std::string& request, const std::vector<int>& descriptors);
+
   pid_t server_ = 0;
   Descriptor socket_;
 };

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,7 +32,18 @@ void flush_output() noexcept {
   std::fflush(nullptr);
 }
 
+SignalsHeldBack::SignalsHeldBack() noexcept {
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before_);
+}
+
+SignalsHeldBack::~SignalsHeldBack() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+// A signal that came to the child before set_up_child has dropped the handlers would be lost in one
+// of this process's.
 pid_t fork_child(const char* what, const std::function<int()>& body) {
+  const SignalsHeldBack held_back;
   const pid_t pid = fork();
   if (pid < 0) {
     throw StartError("fork", errno,

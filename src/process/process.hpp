@@ -3,6 +3,7 @@
 
 #include "base/descriptor.hpp"
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <chrono>
@@ -14,8 +15,21 @@ namespace procyon::process {
 
 using base::Descriptor;
 
+/// While it lives, this thread receives no signals; those that come wait.
+class SignalsHeldBack {
+ public:
+  SignalsHeldBack() noexcept;
+  ~SignalsHeldBack();
+  SignalsHeldBack(const SignalsHeldBack&) = delete;
+  SignalsHeldBack& operator=(const SignalsHeldBack&) = delete;
+
+ private:
+  sigset_t before_;
+};
+
 /// Forks; the child runs `body` and leaves by `_exit` with what it returns (125: it threw).
-/// Buffered output is in both then: see flush_output. Throws StartError.
+/// Signals wait in the child until set_up_child, which `body` has to call. Buffered output is in
+/// both then: see flush_output. Throws StartError.
 pid_t fork_child(const char* what, const std::function<int()>& body);
 
 /// Writes out what stdio and the standard streams hold: before a fork, or the child prints it again
@@ -33,6 +47,11 @@ void ignore_terminal_signals();
 /// the program, neither from the file nor of what the program has read ahead. Does nothing where
 /// descriptor 0 has become something that is closed on exec: then it is no standard input.
 void empty_standard_input() noexcept;
+/// The signals that this process ignores, but for SIGCHLD: a bit each.
+std::uint64_t ignored_signals() noexcept;
+/// For processes of the user's: those signals are ignored, for all others the default holds. Call
+/// it before set_up_child.
+void ignore_only(std::uint64_t ignored) noexcept;
 /// For the processes that look after workers: SIGTERM and a broken pipe do not end them either.
 void ignore_ending_signals();
 

@@ -14,8 +14,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>
@@ -100,6 +104,36 @@ std::vector<std::string> current_environment() {
   std::vector<std::string> all;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     all.emplace_back(*entry);
+  }
+  return all;
+}
+
+Descriptor write_environment() {
+  Descriptor file(memfd_create("environment", MFD_CLOEXEC));
+  std::string text;
+  for (const std::string& entry : current_environment()) text.append(entry).push_back('\0');
+  std::size_t done = 0;
+  while (file && done < text.size()) {
+    const ssize_t count = write(file.get(), text.data() + done, text.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) file.reset();
+    done += static_cast<std::size_t>(std::max<ssize_t>(count, 0));
+  }
+  if (!file) throw StartError("exec", errno, "no memory for a copy of the environment");
+  return file;
+}
+
+std::vector<std::string> read_environment(const Descriptor& file) {
+  std::string text;
+  std::array<char, 4096> part{};
+  ssize_t count = 0;
+  while ((count = pread(file.get(), part.data(), part.size(), static_cast<off_t>(text.size()))) >
+         0) {
+    text.append(part.data(), static_cast<std::size_t>(count));
+  }
+  std::vector<std::string> all;
+  for (std::size_t at = 0; at < text.size(); at += all.back().size() + 1) {
+    all.emplace_back(text.c_str() + at);
   }
   return all;
 }

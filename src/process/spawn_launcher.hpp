@@ -19,4 +19,9 @@ pid_t start_afresh(const Descriptor& channel, const std::string& name,
 /// The environment of this process.
 std::vector<std::string> current_environment();
 
+/// A file in memory with the environment of this process, for another one. Throws StartError.
+Descriptor write_environment();
+/// What is in it; empty where it cannot be read.
+std::vector<std::string> read_environment(const Descriptor& file);
+
 }  // namespace procyon::process

@@ -29,8 +29,9 @@ struct alignas(64) Member {
   std::atomic<std::uint32_t> state;  // in STARTING the reserving slot is in the bits from 8 on
   std::atomic<std::uint32_t> epoch;
   std::atomic<std::int32_t> pid;
-  std::atomic<std::uint32_t> kind;        // MemberKind
-  std::atomic<std::uint64_t> pool;        // heap address of the pool it works for; 0: none
+  std::atomic<std::uint32_t> kind;  // MemberKind
+  // Heap address of the pool that it works for, or of a Process's record; 0: none.
+  std::atomic<std::uint64_t> pool;
   std::atomic<std::int32_t> status;       // as waitpid gives it; valid in DEAD
   std::atomic<std::uint32_t> index;       // which worker of that pool
   std::atomic<std::uint64_t> parent;      // the block word of the member that reserved the slot

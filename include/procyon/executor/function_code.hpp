@@ -27,10 +27,11 @@ class FunctionCode {
   }
 
   /// The pointer in this process. Throws NotShareable where it does not have the function.
-  F resolve(const engine::Cursor& cursor) const {
+  template <class Finder>
+  F resolve(const Finder& finder) const {
     std::uintptr_t words[word_count];
     std::memcpy(words, words_, sizeof words);
-    if (is_token_) words[0] = cursor.find_function(words_[0]);
+    if (is_token_) words[0] = finder.find_function(words_[0]);
     F function;
     std::memcpy(&function, words, sizeof function);
     return function;
@@ -71,13 +72,13 @@ engine::CodeToken function_of(const FunctionCode<F>& stored) noexcept {
   return stored.token();
 }
 
-template <class F>
-const F& callable_in(const F& stored, const engine::Cursor&) {
+template <class F, class Finder>
+const F& callable_in(const F& stored, const Finder&) {
   return stored;
 }
-template <class F>
-F callable_in(const FunctionCode<F>& stored, const engine::Cursor& cursor) {
-  return stored.resolve(cursor);
+template <class F, class Finder>
+F callable_in(const FunctionCode<F>& stored, const Finder& finder) {
+  return stored.resolve(finder);
 }
 
 }  // namespace procyon::detail
