@@ -127,6 +127,10 @@ class ProcessHandle {
  public:
   explicit ProcessHandle(std::shared_ptr<engine::Child> child) noexcept
       : child_(std::move(child)) {}
+  // A handle that is made of a Process leaves it what it has: copied, also where it could be moved.
+  ProcessHandle(const ProcessHandle&) = default;
+  ProcessHandle& operator=(const ProcessHandle&) = default;
+  ~ProcessHandle() = default;
 
   /// Waits for the end. Throws std::logic_error before start().
   void join() const {

@@ -52,7 +52,7 @@ class Process : public ProcessHandle {
             options.name, options.daemon, options.start_method,
             std::make_unique<detail::TypedCall<std::decay_t<F>, std::decay_t<Args>...>>(
                 std::forward<F>(f), std::forward<Args>(args)...))) {}
-  Process(Process&& other) noexcept = default;
+  Process(Process&& other) noexcept : ProcessHandle(std::move(other.child_)) {}
   Process& operator=(Process&& other) noexcept {
     if (this != &other) {
       end();
