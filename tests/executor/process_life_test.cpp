@@ -232,7 +232,7 @@ TEST_CASE("exit() in a Process and beside one runs each handler where it was reg
   const Variable variable("PROCYON_START_METHOD", name_of(method));
   Program program(PROCYON_PROCESS_PROGRAM, "leave");
   CHECK(program.read_all() ==
-        "<child's handler>\n<printed><streamed>code 7\n<joined>\n<program's handler>\n"
+        "<child's handler>\n<printed><streamed>code 7\n<joined>\n<joined>\n<program's handler>\n"
         "<static destructor>\n");
   const int status = program.wait_for_all();
   CHECK(WIFEXITED(status));

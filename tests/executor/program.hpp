@@ -1,6 +1,7 @@
 // Running the fixture programs, and seeing from outside what they leave behind.
 #pragma once
 
+#include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/prctl.h>
@@ -25,6 +26,7 @@ class Program {
     output_ = ends[0];
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, path, O_RDONLY, 0);  // not empty
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     if (streams == Streams::output_and_errors) {
       posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);
