@@ -19,14 +19,17 @@ enum class Streams { output, output_and_errors };
 /// be waited for.
 class Program {
  public:
-  Program(const char* path, const char* mode, Streams streams = Streams::output) {
+  /// `input`: what it has for stdin; null: something that is not empty.
+  Program(const char* path, const char* mode, Streams streams = Streams::output,
+          const char* input = nullptr) {
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     int ends[2];
     REQUIRE(pipe(ends) == 0);
     output_ = ends[0];
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, path, O_RDONLY, 0);  // not empty
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, input == nullptr ? path : input,
+                                     O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     if (streams == Streams::output_and_errors) {
       posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO);

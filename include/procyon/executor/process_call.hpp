@@ -93,13 +93,13 @@ struct __attribute__((visibility("hidden"))) ProcessPayload {
   static int run(void* payload, const engine::CodeFinder& finder) {
     auto& self = *static_cast<ProcessPayload*>(payload);
     return std::apply(
-        [&](auto&... arguments) {
+        [&](auto&... each) {
           const F& callable = callable_in(self.f, finder);
           if constexpr (const_callable<F, Values...> || !std::is_copy_constructible_v<F>) {
-            return call_for_code<Values...>(const_cast<F&>(callable), arguments.get()...);
+            return call_for_code<Values...>(const_cast<F&>(callable), each.get()...);
           } else {
             F copy(callable);
-            return call_for_code<Values...>(copy, arguments.get()...);
+            return call_for_code<Values...>(copy, each.get()...);
           }
         },
         self.arguments);
@@ -177,7 +177,7 @@ class TypedCall final : public engine::ProcessCall {
     auto& placed = *static_cast<Payload*>(block);
     try {
       check_shareable(placed.f, "the callable");
-      std::apply([](const auto&... arguments) { (arguments.check(), ...); }, placed.arguments);
+      std::apply([](const auto&... each) { (each.check(), ...); }, placed.arguments);
       return {block, Payload::code(), function_of(placed.f)};
     } catch (...) {
       take_back(block);
