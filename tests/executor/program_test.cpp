@@ -114,8 +114,7 @@ TEST_CASE("tasks that read the standard input are at its end, and the program lo
   const char* const method = GENERATE("fork", "forkserver", "spawn");
   CAPTURE(mode, method);
   const processes::Variable variable("PROCYON_START_METHOD", method);
-  processes::Program program(PROCYON_POOL_PROGRAM, mode, processes::Streams::output,
-                             input.c_str());
+  processes::Program program(PROCYON_POOL_PROGRAM, mode, processes::Streams::output, input.c_str());
   CHECK(program.read_all() == "one 0 0 0 0 0 0 0 0 two " + more + "\n");
   CHECK(program.wait_for_all() == 0);
   std::filesystem::remove(input);
