@@ -120,6 +120,8 @@ std::vector<std::shared_ptr<Child>> running_children();
 
 }  // namespace engine
 
+class Process;
+
 /// A child process that somebody else owns: active_children() gives such ones. Copies refer to the
 /// same process. They may be used by any thread of the process that made the child, for as long as
 /// one likes. In another process every member but name() and daemon() throws std::logic_error.
@@ -156,7 +158,8 @@ class ProcessHandle {
   /// handle or Process lives; it is not to be closed. Throws std::logic_error before start().
   int sentinel() const { return child().sentinel(); }
 
- protected:
+ private:
+  friend class Process;
   /// Throws std::logic_error where it was moved from.
   engine::Child& child() const;
   std::shared_ptr<engine::Child> child_;
