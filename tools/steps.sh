@@ -57,7 +57,7 @@ build() {
   step "Build $preset" "build-$preset" cmake --build --preset "$preset" -j "$(nproc)"
 }
 
-# run_ctest PRESET [OPTION...]: the tests of a build.
+# run_ctest PRESET [OPTION...]: the tests of a build. More at a time than there are CPUs: many wait.
 run_ctest() {
-  ctest --preset "$1" -j "$(nproc)" --no-label-summary "${@:2}"
+  ctest --preset "$1" -j $((2 * $(nproc))) --no-label-summary "${@:2}"
 }

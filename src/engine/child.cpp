@@ -201,6 +201,13 @@ void Child::send_signal(int signal, const char* what) {
 const std::string& Child::name() const noexcept { return state_->name; }
 bool Child::daemon() const noexcept { return state_->daemon; }
 
+void Child::ask_to_end() noexcept {
+  const std::scoped_lock lock(state_->mutex);
+  if (state_->phase == State::Phase::running && !state_->notice_end()) {
+    state_->process.process().send_signal(SIGTERM);
+  }
+}
+
 void Child::end() noexcept {
   State& state = *state_;
   if (state.generation != process::fork_generation()) return;
@@ -238,7 +245,7 @@ void end_children() noexcept {
     left = std::exchange(mine.running, {});
   }
   for (const std::shared_ptr<Child>& child : left) {
-    if (child->daemon()) child->send_signal(SIGTERM, "terminate()");
+    if (child->daemon()) child->ask_to_end();
   }
   for (const std::shared_ptr<Child>& child : left) child->end();
 }

@@ -12,7 +12,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <limits>
 #include <new>
 
 namespace procyon::engine {
@@ -23,7 +22,6 @@ constexpr std::chrono::nanoseconds cheap_item{50};
 constexpr std::chrono::nanoseconds record_cost{60};  // of an event: reading the clock, mostly
 constexpr std::uint64_t trial_items = 16;
 constexpr std::uint64_t batch_items = 64;
-constexpr std::int64_t never_overdue = std::numeric_limits<std::int64_t>::max();
 
 }  // namespace
 

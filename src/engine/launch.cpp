@@ -23,6 +23,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
+#include <iterator>
 #include <mutex>
 #include <new>
 
@@ -218,13 +219,14 @@ StartedProcess start_afresh_by_server(const Launch& launch, const std::vector<in
     return server.start_afresh(channel, environment, process::Bound::yes);
   });
   theirs.reset();
-  pollfd event{ours.get(), POLLIN, 0};
+  // Its end as well: somebody forked meanwhile may hold the other end of the channel.
+  pollfd events[] = {{ours.get(), POLLIN, 0}, {started.pidfd(), POLLIN, 0}};
   const auto end = std::chrono::steady_clock::now() + ready_patience;
-  while (poll(&event, 1, 1000) <= 0 && std::chrono::steady_clock::now() < end) {
+  while (poll(events, std::size(events), 1000) <= 0 && std::chrono::steady_clock::now() < end) {
   }
   char byte = 0;
-  if (event.revents != 0 && recv(ours.get(), &byte, 1, MSG_DONTWAIT) == 1) return started;
-  if (event.revents == 0) started.send_signal(SIGKILL);
+  if (recv(ours.get(), &byte, 1, MSG_DONTWAIT) == 1) return started;
+  started.send_signal(SIGKILL);
   throw_never_ready(started.reap(), Started::process);
 }
 

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 namespace procyon::engine {
@@ -63,14 +64,15 @@ StartMethod resolve_method(StartMethod method, Started what) {
 }
 
 void throw_never_ready(int status, Started what) {
-  const bool killed = WIFSIGNALED(status);
+  std::string end;
+  if (status != -1 && WIFSIGNALED(status)) end = fmt::format(" by signal {}", WTERMSIG(status));
+  if (status != -1 && WIFEXITED(status)) end = fmt::format(" by exit code {}", WEXITSTATUS(status));
   throw StartError(
       what == Started::pool ? "worker" : "spawn", ECHILD,
-      fmt::format("a {} that was started afresh ended by {} {} before it was ready: "
+      fmt::format("a {} that was started afresh ended{} before it was ready: "
                   "procyon::init(argc, argv); must be the first statement of main, and static "
                   "initialisers must not need what only the program has",
-                  what == Started::pool ? "worker" : "process", killed ? "signal" : "exit code",
-                  killed ? WTERMSIG(status) : WEXITSTATUS(status)));
+                  what == Started::pool ? "worker" : "process", end));
 }
 
 std::string refusal_of_threads(std::size_t threads, Started what) {

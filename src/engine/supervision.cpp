@@ -1,7 +1,6 @@
 #include "engine/supervision.hpp"
 
 #include <algorithm>
-#include <limits>
 
 namespace procyon::engine {
 namespace {
@@ -31,7 +30,8 @@ bool holds_lease(const Job& job, const WorkerSlot& slot, std::uint32_t index) no
 std::int64_t time_left(const Job& job, const WorkerSlot& slot, std::int64_t now) noexcept {
   if (job.time_limit == 0) return never;
   if (slot.item.load(std::memory_order_acquire) == no_item) return never;
-  return job.time_limit - (now - slot.began.load(std::memory_order_relaxed));
+  const std::int64_t began = slot.began.load(std::memory_order_relaxed);
+  return began == never_overdue ? never : job.time_limit - (now - began);
 }
 
 }  // namespace

@@ -5,8 +5,12 @@
 #include "engine/layout.hpp"
 
 #include <chrono>
+#include <limits>
 
 namespace procyon::engine {
+
+/// In WorkerSlot::began: nothing runs that could take too long.
+constexpr std::int64_t never_overdue = std::numeric_limits<std::int64_t>::max();
 
 /// CLOCK_MONOTONIC, the same in every process.
 std::int64_t monotonic_now() noexcept;

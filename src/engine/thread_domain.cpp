@@ -8,6 +8,7 @@
 
 #include "blas/worker.hpp"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <atomic>
@@ -22,7 +23,11 @@ std::atomic<std::size_t> running_threads{0};
 
 class ThreadDomain final : public WorkerDomain {
  public:
-  explicit ThreadDomain(const Settings& settings) : settings_(settings) {}
+  explicit ThreadDomain(const Settings& settings) : settings_(settings) {
+    // A forked child has none of them, whatever it has of the pools.
+    [[maybe_unused]] static const int registered =
+        pthread_atfork(nullptr, nullptr, [] { running_threads.store(0); });
+  }
 
   void start(PoolState& pool) override {
     threads_.reserve(pool.workers);

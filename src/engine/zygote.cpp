@@ -294,6 +294,7 @@ class Zygote {
       const MemberId id = workers_[index];
       Member& member = shm::members()[id.slot];
       if (id == MemberId{} || member.pid.load() != pid || member.epoch.load() != id.epoch) continue;
+      pool_.slots[index].began.store(never_overdue, std::memory_order_relaxed);
       member.status.store(status, std::memory_order_release);
       member.state.store(Member::dead, std::memory_order_release);
       ring_bell(settings_.bell);

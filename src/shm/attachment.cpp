@@ -20,6 +20,7 @@ int heap_descriptor() noexcept { return region.fd; }
 void leave_heap() noexcept {
   if (region.base.load(std::memory_order_relaxed) == nullptr) return;
   self_word.store(0, std::memory_order_relaxed);
+  region.fd = -1;  // the number may be another's by now
   unreserve();
   reset_local();
   forget_files();

@@ -23,7 +23,8 @@ int heap_descriptor() noexcept;
 /// of this one by inheritance, is unmapped first. Throws SharedMemoryError.
 void attach_heap(base::Descriptor fd, const HeapTicket& ticket, MemberId id);
 
-/// Unmaps what was inherited: for a process that outlives heaps and uses none.
+/// Unmaps what was inherited, or made before init(). Requires: its descriptor has been closed, with
+/// all others that the process began with.
 void leave_heap() noexcept;
 
 }  // namespace procyon::shm

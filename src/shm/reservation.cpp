@@ -226,7 +226,7 @@ void unreserve() noexcept {
   region.data.store(nullptr);
   region.data_bytes.store(0);
   munmap(base, static_cast<std::size_t>(end - base));
-  close(region.fd);
+  if (region.fd >= 0) close(region.fd);
   region.fd = -1;
 }
 

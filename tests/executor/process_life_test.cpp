@@ -201,11 +201,16 @@ TEST_CASE("nothing is left of a program that is killed while its Processes run",
   REQUIRE(program.read_until("ready") == "ready\n");
   std::vector<pid_t> parents = processes::children(program.pid(), "procyon-server");
   parents.push_back(program.pid());
-  for (const pid_t parent : parents) {
-    for (const pid_t guardian : processes::children(parent, "procyon-guard")) {
-      if (loses_guardian) ::kill(guardian, SIGKILL);
+  const auto kill_guardian = [&parents] {
+    bool found = false;
+    for (const pid_t parent : parents) {
+      for (const pid_t guardian : processes::children(parent, "procyon-guard")) {
+        found = ::kill(guardian, SIGKILL) == 0;
+      }
     }
-  }
+    return found;
+  };
+  if (loses_guardian) REQUIRE(processes::eventually(kill_guardian));
   ::kill(program.pid(), SIGKILL);
   const int status = program.wait_for_all();
   CHECK(WIFSIGNALED(status));

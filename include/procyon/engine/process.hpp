@@ -107,6 +107,8 @@ class Child {
   void send_signal(int signal, const char* what);
   const std::string& name() const noexcept;
   bool daemon() const noexcept;
+  /// Sends SIGTERM where it runs. Requires: this process made it.
+  void ask_to_end() noexcept;
   /// Joins it where it runs; a daemonic one is terminated first. Nothing in other processes.
   void end() noexcept;
 

@@ -18,7 +18,7 @@ struct PoolOptions {
   std::size_t blas_threads = 1;         ///< per worker; 0: left alone
   bool pin_cpus = false;                ///< worker i on the i-th available CPU
   /// A task that runs longer fails with TaskTimeout: its worker process is killed and replaced, a
-  /// thread is waited for. 0: none.
+  /// thread is waited for. Time goes on while the program is stopped, as by Ctrl-Z. 0: none.
   std::chrono::nanoseconds task_timeout{0};
   std::string name = {};  ///< shown in traces
 };

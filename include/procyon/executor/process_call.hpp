@@ -144,6 +144,10 @@ class TypedCall final : public engine::ProcessCall {
           "trivially copyable and cereal cannot serialise it (give it a serialize() member and a "
           "default constructor, include the header of cereal/types for a type of the standard "
           "library, or use StartMethod::fork)");
+    } else if constexpr (alignof(Payload) > 64) {
+      throw NotShareable(
+          "what is aligned to more than 64 bytes cannot be sent to a process that is not forked "
+          "from this one: align it to 64 at most, or use StartMethod::fork");
     } else {
       return place_checked(CheckedFor(images));
     }
@@ -165,7 +169,6 @@ class TypedCall final : public engine::ProcessCall {
   using Given = std::conditional_t<std::is_copy_constructible_v<F>, const F&, F&&>;
 
   engine::PlacedCall place_checked(const CheckedFor&) {
-    static_assert(alignof(Payload) <= 64);
     void* const block = shm::allocate(sizeof(Payload));
     try {
       clear_memory(block, sizeof(Payload));
