@@ -11,6 +11,10 @@
 
 namespace procyon::tool {
 
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 /// Since it was made: what has passed, and what a hypervisor has taken of all CPUs meanwhile.
 class Stopwatch {
  public:

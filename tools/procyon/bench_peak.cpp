@@ -8,15 +8,13 @@
 #include <cstddef>
 #include <vector>
 
+#include "procyon/bench_output.hpp"
+
 namespace procyon::tool {
 
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 template <class Vector>
 [[gnu::always_inline]] inline void step(Vector& sum, const Vector& factor, const Vector& addend) {
